@@ -1,0 +1,1 @@
+//! Load, comparisons with other caches, and the runs that the README quotes.

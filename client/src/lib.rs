@@ -1,0 +1,1 @@
+//! A compiler cache cluster: wrapper, agent and command line.

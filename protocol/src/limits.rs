@@ -1,0 +1,123 @@
+//! Every bound that a peer, a disk or a user could otherwise push without end, each with its reason.
+
+/// Largest frame on a small-request connection, in bytes: a bundle of [`INLINE_MAX`] plus its head, with room.
+pub const FRAME_MAX: usize = 1 << 20;
+
+/// Largest value that travels inside a small request or answer, in bytes. Above it a bulk stream on a connection of its own carries the
+/// bytes, so that a megabyte never stands in front of a look-up.
+pub const INLINE_MAX: usize = 256 << 10;
+
+/// Largest bundle, in bytes as stored. Objects of real builds stay under 100 MiB; four times that bounds what one
+/// push can make a node hold.
+pub const BUNDLE_MAX: usize = 512 << 20;
+
+/// Largest encoded head of a bundle (entry, messages' digests, blob table), in bytes.
+pub const BUNDLE_HEAD_MAX: usize = 64 << 10;
+
+/// Largest single blob after decompression, in bytes. Decompression never allocates more.
+pub const BLOB_MAX: u64 = 512 << 20;
+
+/// Most outputs of one compile: an object, a dependency file and every side file that the compilers know, twice over.
+pub const OUTPUTS_MAX: usize = 32;
+
+/// Longest path anywhere in a format, in bytes: Linux's `PATH_MAX`.
+pub const PATH_MAX: usize = 4096;
+
+/// Longest namespace name, in bytes.
+pub const NAMESPACE_MAX: usize = 64;
+
+/// Longest zone, operator or host label, in bytes.
+pub const LABEL_MAX: usize = 64;
+
+/// Most suggestions in one manifest. Older ones go first.
+pub const SUGGESTIONS_MAX: usize = 16;
+
+/// Most inputs of one suggestion: Chromium's largest translation units read under 10,000 files.
+pub const INPUTS_MAX: usize = 20_000;
+
+/// Most absent probes of one suggestion: search directories times spellings, after collapsing.
+pub const PROBES_MAX: usize = 65_536;
+
+/// Largest encoded manifest, in bytes.
+pub const MANIFEST_MAX: usize = 4 << 20;
+
+/// Most paths in a dependency file.
+pub const DEPEND_PATHS_MAX: usize = 65_536;
+
+/// Largest arguments of one compile that travel in a job, in bytes: twice Linux's usual `ARG_MAX`.
+pub const ARGV_BYTES_MAX: usize = 4 << 20;
+
+/// Most keys probed by one look-up: `Free` and `Bound`, for a direct and a preprocessed key.
+pub const PROBE_KEYS_MAX: usize = 4;
+
+/// Most nodes of a layout. Rows of the table name members by 16-bit index; four times the tested 64 leaves room.
+pub const MEMBERS_MAX: usize = 256;
+
+/// Most replicas of a partition.
+pub const REPLICAS_MAX: usize = 5;
+
+/// Most voters of the control plane: more add latency, not safety that an office needs.
+pub const VOTERS_MAX: usize = 5;
+
+/// Most addresses of one node.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// Largest encoded layout with its table and signatures, in bytes.
+pub const LAYOUT_MAX: usize = 512 << 10;
+
+/// Most registered signers: one per developer machine of a very large office.
+pub const SIGNERS_MAX: usize = 65_536;
+
+/// Most attestations kept per key, one per operator.
+pub const ATTESTATIONS_MAX: usize = 8;
+
+/// Most bytes of records in one answer of a partition pull.
+pub const PULL_BYTES_MAX: usize = 512 << 10;
+
+/// Largest control-plane message (Raft append or snapshot chunk), in bytes.
+pub const CONTROL_MESSAGE_MAX: usize = 900 << 10;
+
+/// Longest deadline that a peer may ask for, in ms. A longer one is clamped, never believed.
+pub const DEADLINE_MAX_MS: u64 = 30_000;
+
+/// Most connections that a node accepts at once; a client machine holds two or three.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// Most connections from one address that have not finished their handshake.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 64;
+
+/// Longest TLS handshake, in ms.
+pub const HANDSHAKE_MS: u64 = 5_000;
+
+/// Requests that one connection may have in progress. A permit belongs to the work, so cancelling frees nothing early.
+pub const REQUESTS_PER_CONNECTION_MAX: usize = 64;
+
+/// Requests in progress on a node in all.
+pub const REQUESTS_MAX: usize = 1024;
+
+/// Bytes of bundles that a node holds in memory for requests in progress, in all.
+pub const BYTES_IN_FLIGHT_MAX: usize = 1 << 30;
+
+/// Bytes of bundles in progress for one peer.
+pub const BYTES_IN_FLIGHT_PER_PEER_MAX: usize = 576 << 20;
+
+/// Chunk of a bulk stream, in bytes: one TLS record times 16.
+pub const BULK_CHUNK: usize = 256 << 10;
+
+/// Largest message between wrapper and agent, in bytes: a bundle and its job.
+pub const LOCAL_MESSAGE_MAX: usize = BUNDLE_MAX + ARGV_BYTES_MAX + BUNDLE_HEAD_MAX;
+
+/// Most entries that wait in the agent's push journal.
+pub const JOURNAL_ENTRIES_MAX: usize = 65_536;
+
+/// Most bytes that wait in the agent's push journal.
+pub const JOURNAL_BYTES_MAX: u64 = 2 << 30;
+
+/// Most wrappers that the agent serves at once: `make -j512` on a large machine.
+pub const LOCAL_CONNECTIONS_MAX: usize = 512;
+
+/// Life of a join token, in seconds: one working day and the evening after it.
+pub const TOKEN_LIFE_S: u64 = 24 * 3600;
+
+/// Most redeemed tokens that the control plane remembers; expired ones go first.
+pub const TOKENS_MAX: usize = 16_384;

@@ -1,0 +1,68 @@
+//! Manifests: suggestions of what a command read before. Unsigned, because nothing is believed of them.
+//!
+//! Manifests merge as sets: union by direct key, the newest receipt stamp wins, the newest
+//! [`limits::SUGGESTIONS_MAX`] stay. The merge is commutative, associative and idempotent, so replicas agree in any order.
+
+use crate::codec::{DecodeError, Format, ensure};
+use crate::digest::Digest;
+use crate::keys::{DirectKey, RootPath};
+use crate::limits;
+use crate::time::ReceiptStamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One earlier compile of the same command: what it read and the key it led to, as hints.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// Paths read and the digests seen, ascending by path.
+    pub inputs: Vec<(RootPath, Digest)>,
+    /// Names that were looked for and not found, ascending.
+    pub absent: Vec<RootPath>,
+    /// Direct key that this led to.
+    pub direct: DirectKey,
+    /// When the first accepting node received it.
+    pub received: ReceiptStamp,
+}
+
+/// Everything suggested for one manifest key, newest first, one suggestion per direct key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The suggestions.
+    pub suggestions: Vec<Suggestion>,
+}
+
+impl Manifest {
+    /// Joins two manifests of one key.
+    pub fn merge(self, other: Self) -> Self {
+        let mut newest: BTreeMap<DirectKey, Suggestion> = BTreeMap::new();
+        for suggestion in self.suggestions.into_iter().chain(other.suggestions) {
+            let kept = newest.entry(suggestion.direct).or_insert_with(|| suggestion.clone());
+            if (suggestion.received, &suggestion) > (kept.received, kept) {
+                *kept = suggestion;
+            }
+        }
+        let mut suggestions: Vec<Suggestion> = newest.into_values().collect();
+        suggestions.sort_by(|a, b| (b.received, b.direct).cmp(&(a.received, a.direct)));
+        suggestions.truncate(limits::SUGGESTIONS_MAX);
+        Self { suggestions }
+    }
+}
+
+impl Format for Manifest {
+    const VERSION: u8 = 1;
+    const LIMIT: usize = limits::MANIFEST_MAX;
+
+    fn validate(&self) -> Result<(), DecodeError> {
+        ensure(self.suggestions.len() <= limits::SUGGESTIONS_MAX, "number of suggestions")?;
+        for suggestion in &self.suggestions {
+            ensure(suggestion.inputs.len() <= limits::INPUTS_MAX, "number of inputs")?;
+            ensure(suggestion.absent.len() <= limits::PROBES_MAX, "number of probes")?;
+            let paths = suggestion.inputs.iter().map(|(path, _)| path).chain(&suggestion.absent);
+            for path in paths {
+                let (RootPath::Root(bytes) | RootPath::Absolute(bytes)) = path;
+                ensure(bytes.len() <= limits::PATH_MAX && !bytes.contains(&0), "path of an input")?;
+            }
+        }
+        Ok(())
+    }
+}

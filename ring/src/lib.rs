@@ -1,0 +1,1 @@
+//! Where a key lives: layouts, the partition table, planning of moves, control state and balance. Decisions only.

@@ -121,3 +121,15 @@ pub const TOKEN_LIFE_S: u64 = 24 * 3600;
 
 /// Most redeemed tokens that the control plane remembers; expired ones go first.
 pub const TOKENS_MAX: usize = 16_384;
+
+/// Largest encoded directory of signers, in bytes: [`SIGNERS_MAX`] signers with a few namespaces each.
+pub const DIRECTORY_MAX: usize = 16 << 20;
+
+/// Largest enrolment message, in bytes: certificates, a layout and a directory of an office.
+pub const ENROLMENT_MAX: usize = 4 << 20;
+
+/// Most layouts in one answer to a member that fell behind.
+pub const LAYOUT_CHAIN_MAX: usize = 8;
+
+/// Most records named in one answer of a partition pull.
+pub const PULL_RECORDS_MAX: usize = 1024;

@@ -42,7 +42,7 @@ impl Manifest {
             }
         }
         let mut suggestions: Vec<Suggestion> = newest.into_values().collect();
-        suggestions.sort_by(|a, b| (b.received, b.direct).cmp(&(a.received, a.direct)));
+        suggestions.sort_by_key(|suggestion| std::cmp::Reverse((suggestion.received, suggestion.direct)));
         suggestions.truncate(limits::SUGGESTIONS_MAX);
         Self { suggestions }
     }

@@ -18,6 +18,8 @@ pub enum Purpose {
     Alias,
     /// A layout, by a voter of its parent.
     Layout,
+    /// A directory of signers, by a voter.
+    Directory,
     /// A grant or another administrator's statement.
     Administration,
     /// A statement by the cluster's root.
@@ -36,6 +38,7 @@ impl Purpose {
             Self::Entry => b"dccache v1 entry",
             Self::Alias => b"dccache v1 alias",
             Self::Layout => b"dccache v1 layout",
+            Self::Directory => b"dccache v1 directory",
             Self::Administration => b"dccache v1 administration",
             Self::Root => b"dccache v1 root",
             Self::Tombstone => b"dccache v1 tombstone",

@@ -1,0 +1,257 @@
+//! What wrapper and agent say to each other over the user's socket.
+//!
+//! Shape: each side first sends its [`Greeting`] (fixed 8 bytes). Then frames: a 4-byte little-endian length of the head, an 8-byte little-endian length
+//! of the attachment, the head ([`Request`] or [`Reply`], a [`Format`] value), the attachment (the body of a bundle, or nothing).
+//! The agent opens no path that it is told: the wrapper may live in another mount namespace, so bytes travel.
+
+use crate::bundle::StoredBlob;
+use crate::codec::{DecodeError, Format, ensure};
+use crate::digest::Digest;
+use crate::entry::{Outcome, OutputRole};
+use crate::ids::{Namespace, SignerId, ToolchainId};
+use crate::keys::{EntryKey, RootPath};
+use crate::limits;
+use serde::{Deserialize, Serialize};
+
+/// Version of these messages.
+pub const LOCAL_VERSION: u16 = 1;
+
+/// First bytes of either side: `dcc1`, then both versions. A mismatch means: work without the agent, and the old agent drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// Version of the messages.
+    pub protocol: u16,
+    /// Version of the local store's records.
+    pub store: u16,
+}
+
+impl Greeting {
+    const MAGIC: [u8; 4] = *b"dcc1";
+
+    /// Writes the greeting.
+    pub fn to_bytes(self) -> [u8; 8] {
+        let (p, s) = (self.protocol.to_le_bytes(), self.store.to_le_bytes());
+        let m = Self::MAGIC;
+        [m[0], m[1], m[2], m[3], p[0], p[1], s[0], s[1]]
+    }
+
+    /// Reads a greeting; `None` for other bytes.
+    pub fn from_bytes(bytes: &[u8; 8]) -> Option<Self> {
+        let [a, b, c, d, p0, p1, s0, s1] = *bytes;
+        ([a, b, c, d] == Self::MAGIC)
+            .then(|| Self { protocol: u16::from_le_bytes([p0, p1]), store: u16::from_le_bytes([s0, s1]) })
+    }
+}
+
+/// Everything about a compile that signing it, auditing it or running it elsewhere needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Namespace of the compile.
+    pub namespace: Namespace,
+    /// Key under which it is stored.
+    pub key: EntryKey,
+    /// Canonical arguments, the compiler first.
+    pub argv: Vec<Vec<u8>>,
+    /// Environment that decides the output.
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Working directory as the compiler sees it.
+    pub working_directory: Vec<u8>,
+    /// Root of the compile.
+    pub root: Vec<u8>,
+    /// Toolchain.
+    pub toolchain: ToolchainId,
+    /// What was read.
+    pub inputs: Vec<(RootPath, Digest)>,
+    /// Names that were looked for and not found.
+    pub absent: Vec<RootPath>,
+    /// Which outputs it has.
+    pub roles: Vec<OutputRole>,
+    /// Expected wall-clock time of the compile in ms; 0 when unknown.
+    pub expected_ms: u32,
+}
+
+/// A request to the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Looks for a compile on the ring.
+    Find {
+        /// Namespace of the compile.
+        namespace: Namespace,
+        /// Keys in order of preference.
+        keys: Vec<EntryKey>,
+        /// Time that the look-up may take in ms, extended while bulk bytes flow.
+        budget_ms: u32,
+    },
+    /// Signs and pushes a compile in the background; the attachment is the body. Answered once it is in the journal.
+    Push {
+        /// The compile.
+        job: Box<Job>,
+        /// What it gave.
+        outcome: Outcome,
+        /// Blob table of the attachment.
+        table: Vec<StoredBlob>,
+    },
+    /// Tells how the agent is.
+    Status,
+    /// Answers when everything queued now is pushed, or the time is over.
+    Flush {
+        /// Longest wait in ms.
+        timeout_ms: u64,
+    },
+    /// Sums statistics over the ring.
+    ClusterStatus,
+    /// Ends the agent after what it has begun.
+    Stop,
+}
+
+impl Format for Request {
+    const VERSION: u8 = 1;
+    const LIMIT: usize = limits::ARGV_BYTES_MAX + (8 << 20);
+
+    fn validate(&self) -> Result<(), DecodeError> {
+        match self {
+            Self::Find { keys, .. } => ensure(keys.len() <= limits::PROBE_KEYS_MAX, "number of keys"),
+            Self::Push { job, outcome, table } => {
+                ensure(job.inputs.len() <= limits::INPUTS_MAX, "number of inputs")?;
+                ensure(job.absent.len() <= limits::PROBES_MAX, "number of probes")?;
+                ensure(job.roles.len() <= limits::OUTPUTS_MAX, "number of outputs")?;
+                ensure(table.len() == outcome.outputs.len() + 2, "length of the blob table")?;
+                outcome.validate()
+            }
+            Self::Status | Self::Flush { .. } | Self::ClusterStatus | Self::Stop => Ok(()),
+        }
+    }
+}
+
+/// Why the ring gave no answer; each is a counter in the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum Unavailable {
+    /// No cluster is configured.
+    #[error("this machine is in no cluster; `dccache join TOKEN` makes it a client")]
+    NotJoined,
+    /// No owner answered within the budget.
+    #[error("no owner answered within the time budget")]
+    TimedOut,
+    /// The breaker of every owner is open.
+    #[error("the owners failed a moment ago and are not asked again yet")]
+    BreakerOpen,
+    /// Certificates or addresses do not hold.
+    #[error("the ring's certificates, addresses or our own do not hold")]
+    NotTrusted,
+    /// Owners refused.
+    #[error("the ring refused the request")]
+    Refused,
+    /// Connections fail.
+    #[error("the owners cannot be reached")]
+    Unreachable,
+    /// The agent is at one of its own bounds.
+    #[error("the agent has as much work as it takes")]
+    Busy,
+}
+
+/// Why a found entry was not used; each is a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum Distrust {
+    /// Its signer is unknown, retired, compromised or may not write to the namespace.
+    #[error("its signer is not accepted")]
+    Signer,
+    /// Its signature does not hold, or it is about another key, namespace or cluster.
+    #[error("its signature does not hold for this key")]
+    Signature,
+    /// A blob differs from its digest.
+    #[error("its bytes differ from their digests")]
+    Digest,
+    /// It cannot be decoded.
+    #[error("it is malformed")]
+    Malformed,
+}
+
+/// The agent's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// An entry that passed verification and policy; the attachment is its body.
+    Found {
+        /// Which of the keys.
+        key: EntryKey,
+        /// What the compile gave.
+        outcome: Box<Outcome>,
+        /// Who signed it.
+        signer: SignerId,
+        /// Directory number under which it was accepted.
+        trust_epoch: u64,
+        /// Blob table of the attachment.
+        table: Vec<StoredBlob>,
+    },
+    /// The ring has no entry.
+    Missed,
+    /// The ring has an entry that was not accepted.
+    Distrusted(Distrust),
+    /// The ring gave no answer.
+    Unavailable(Unavailable),
+    /// The push is in the journal.
+    Queued,
+    /// The journal is full; the push is dropped.
+    QueueFull,
+    /// How the agent is.
+    Status(Box<AgentStatus>),
+    /// Result of a flush: entries that still wait.
+    Flushed {
+        /// Entries that still wait.
+        waiting: u64,
+    },
+    /// One line per node; `None` for one that gave no answer.
+    Cluster(Vec<(String, Option<crate::service::NodeStatus>)>),
+    /// The agent ends.
+    Stopping,
+}
+
+impl Format for Reply {
+    const VERSION: u8 = 1;
+    const LIMIT: usize = 1 << 20;
+
+    fn validate(&self) -> Result<(), DecodeError> {
+        match self {
+            Self::Found { outcome, table, .. } => {
+                ensure(table.len() == outcome.outputs.len() + 2, "length of the blob table")?;
+                outcome.validate()
+            }
+            Self::Cluster(nodes) => ensure(nodes.len() <= limits::MEMBERS_MAX, "number of nodes"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How an agent is. Counts since its start unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Process id.
+    pub pid: u32,
+    /// Seconds since its start.
+    pub uptime_s: u64,
+    /// Cluster that it belongs to, as hexadecimal digits; empty when none.
+    pub cluster: String,
+    /// Epoch of the layout that it knows.
+    pub epoch: u64,
+    /// Number of the directory that it knows.
+    pub trust_epoch: u64,
+    /// Its signer, as hexadecimal digits; empty for a reader.
+    pub signer: String,
+    /// Entries that wait in the journal now.
+    pub waiting: u64,
+    /// Bytes that wait in the journal now.
+    pub waiting_bytes: u64,
+    /// Entries acknowledged by the ring.
+    pub pushed: u64,
+    /// Entries dropped because the journal was full or the ring refused them for good.
+    pub dropped: u64,
+    /// Look-ups.
+    pub finds: u64,
+    /// Look-ups answered with an entry.
+    pub hits: u64,
+    /// Entries found and not accepted.
+    pub distrusted: u64,
+    /// Unix time in ms when the leaf certificate expires; 0 without one.
+    pub leaf_expires_ms: u64,
+    /// Per node: name, address, breaker state (`closed`, `open`, `half-open`) and the last failure in words.
+    pub nodes: Vec<(String, String, String, String)>,
+}

@@ -2,13 +2,21 @@
 //!
 //! Every key is BLAKE3 in `derive_key` mode with a context of its own over a sequence of fields. A field is its tag
 //! (one byte), its length (eight bytes, little-endian) and its bytes; a list is its tag, its number of items and the
-//! items, each with its length; a set is a list sorted by its items' bytes. Nothing is concatenated without a length, so
-//! two different inputs never give the same bytes. `docs/keys.md` is the written form; golden vectors pin it.
+//! items, each with its length; a set is a list sorted by its items' bytes. `docs/keys.md` is the written form; golden
+//! vectors pin it.
+//!
+//! A key of a compile is made in two steps: a base over everything except who may share the result, then the key over
+//! base and [`Sharing`]. The key's top 12 bits are its base's, so the `Free` and the `Bound` key of one compile have the
+//! same owners and one request probes both; and the text is hashed once.
 //!
 //! Invariant: a change of what a field means, or of their order, changes [`KEY_VERSION`] and with it every context.
 
+mod encoder;
+
+use crate::codec::byte_run;
 use crate::digest::{Digest, digest_type};
 use crate::ids::{Namespace, Partition, ToolchainId};
+use encoder::{Field, KeyEncoder};
 use serde::{Deserialize, Serialize};
 
 /// Version of the key encoding; part of every context string.
@@ -18,9 +26,18 @@ const MANIFEST_CONTEXT: &str = "dccache 2026-11-22 key v1 manifest";
 const DIRECT_CONTEXT: &str = "dccache 2026-11-22 key v1 direct";
 const PREPROCESSED_CONTEXT: &str = "dccache 2026-11-22 key v1 preprocessed";
 const SEALED_CONTEXT: &str = "dccache 2026-11-22 key v1 sealed";
+const SHARING_CONTEXT: &str = "dccache 2026-11-22 key v1 sharing";
 const RECORD_CONTEXT: &str = "dccache 2026-11-22 key v1 record";
 const TOOLCHAIN_CONTEXT: &str = "dccache 2026-11-22 key v1 toolchain";
 
+digest_type! {
+    /// A [`ManifestKey`] before it is settled who may share the result.
+    ManifestBase
+}
+digest_type! {
+    /// A [`PreprocessedKey`] before it is settled who may share the result.
+    PreprocessedBase
+}
 digest_type! {
     /// Names the manifest of a command: everything known before any input is read.
     ManifestKey
@@ -120,13 +137,55 @@ pub enum Sharing {
     },
 }
 
+impl Sharing {
+    /// Makes the final digest of a key; its top 12 bits are the base's.
+    fn apply(&self, base: &Digest) -> Digest {
+        let mut encoder = KeyEncoder::new(SHARING_CONTEXT);
+        encoder.field(Field::Key, base.as_bytes());
+        match self {
+            Self::Free => encoder.list(Field::Sharing, [b"free".as_slice()]),
+            Self::Bound { root, working_directory } => {
+                encoder.list(Field::Sharing, [b"bound".as_slice(), root, working_directory]);
+            }
+        }
+        with_partition_of(encoder.finish(), base)
+    }
+}
+
+impl ManifestBase {
+    /// Returns the manifest key for one way of sharing.
+    pub fn shared(&self, sharing: &Sharing) -> ManifestKey {
+        ManifestKey::from_digest(sharing.apply(self.digest()))
+    }
+}
+
+impl PreprocessedBase {
+    /// Returns the preprocessed key for one way of sharing.
+    pub fn shared(&self, sharing: &Sharing) -> PreprocessedKey {
+        PreprocessedKey::from_digest(sharing.apply(self.digest()))
+    }
+}
+
+/// Spells a path as keys hold it: a NUL byte and the rest when it is absolute and lies in `root`, else as it is.
+///
+/// No argument and no path holds a NUL byte, so the two forms never meet. The rest has no leading slash; it is empty for the root itself.
+pub fn spelled(root: &[u8], path: &[u8]) -> Vec<u8> {
+    let inside = match path.strip_prefix(root) {
+        Some(rest) if root.ends_with(b"/") || rest.is_empty() => Some(rest),
+        Some(rest) => rest.strip_prefix(b"/"),
+        None => None,
+    };
+    match inside {
+        Some(rest) if root.starts_with(b"/") => [b"\0", rest].concat(),
+        _ => path.to_vec(),
+    }
+}
+
 /// What every key of a compile begins with, in the order of the encoding.
 #[derive(Clone, Debug)]
 pub struct Common<'a> {
     /// Namespace of the project or team.
     pub namespace: &'a Namespace,
-    /// Who may share the result.
-    pub sharing: &'a Sharing,
     /// Language as `-x` spells it, for example `c++-cpp-output`.
     pub language: &'a str,
     /// Files that decide the output.
@@ -139,11 +198,18 @@ pub struct Common<'a> {
     pub environment: &'a [(Vec<u8>, Vec<u8>)],
     /// Digests of `extra_files_to_hash`, in the configured order.
     pub extra_files: &'a [Digest],
-    /// Which dependency output is asked for, as `docs/keys.md` numbers the modes.
+    /// Which dependency output is asked for: 0 none, 1 `-MD`, 2 `-MMD`; with `-MP` plus 4, with `-MG` plus 8.
     pub dependency_mode: u8,
     /// Whether the compiler is to write colours.
     pub color: bool,
-    /// Arguments that reach a key, in order. For a preprocessed key without those that act only through the text.
+    /// The source as the command line spells it, through [`spelled`]: `__FILE__`, `.file` and debug information repeat it.
+    pub source: &'a [u8],
+    /// `-o` as the command line spells it, when an option makes it show in an output; else `None`.
+    pub output: Option<&'a [u8]>,
+    /// The whole command line as typed, when an option records it in the object; else empty.
+    pub recorded: &'a [Vec<u8>],
+    /// Arguments that reach a key, in order, without source and `-o`; values that are paths through [`spelled`]. For a
+    /// preprocessed key without those that act only through the text.
     pub arguments: &'a [Vec<u8>],
     /// Contents of files that options name (plugins, specs, profiles), `(argument index, digest)`, in order.
     pub option_files: &'a [(u32, Digest)],
@@ -152,12 +218,6 @@ pub struct Common<'a> {
 impl Common<'_> {
     fn encode(&self, encoder: &mut KeyEncoder) {
         encoder.field(Field::Namespace, self.namespace.0.as_str().as_bytes());
-        match self.sharing {
-            Sharing::Free => encoder.field(Field::Sharing, b"free"),
-            Sharing::Bound { root, working_directory } => {
-                encoder.list(Field::Sharing, [b"bound".as_slice(), root, working_directory]);
-            }
-        }
         encoder.field(Field::Language, self.language.as_bytes());
         encoder.field(Field::Toolchain, self.toolchain.digest().as_bytes());
         encoder.field(Field::Driver, self.driver);
@@ -167,6 +227,9 @@ impl Common<'_> {
         encoder.list(Field::ExtraFiles, self.extra_files.iter().map(Digest::as_bytes));
         encoder.field(Field::DependencyMode, &[self.dependency_mode]);
         encoder.field(Field::Color, &[u8::from(self.color)]);
+        encoder.field(Field::Source, self.source);
+        encoder.list(Field::Output, self.output);
+        encoder.list(Field::Recorded, self.recorded);
         encoder.list(Field::Arguments, self.arguments);
         let files = self.option_files.iter();
         let files = files.map(|(index, digest)| [index.to_le_bytes().as_slice(), digest.as_bytes()].concat());
@@ -177,9 +240,7 @@ impl Common<'_> {
 /// What a [`ManifestKey`] holds beside [`Common`].
 #[derive(Clone, Debug)]
 pub struct ManifestInputs<'a> {
-    /// Path of the source, relative to the root when it lies inside.
-    pub source: &'a RootPath,
-    /// Digest of the working directory relative to the root, as bytes of the path.
+    /// The working directory, relative to the root when it lies inside.
     pub working_directory: &'a RootPath,
     /// Include directories of the command line that exist, in order.
     pub include_directories: &'a [RootPath],
@@ -187,17 +248,16 @@ pub struct ManifestInputs<'a> {
     pub include_environment: &'a [(Vec<u8>, Vec<u8>)],
 }
 
-/// Makes the key of the manifest of a command.
-pub fn manifest_key(common: &Common<'_>, inputs: &ManifestInputs<'_>) -> ManifestKey {
+/// Makes the key of the manifest of a command, but for who may share it.
+pub fn manifest_base(common: &Common<'_>, inputs: &ManifestInputs<'_>) -> ManifestBase {
     let mut encoder = KeyEncoder::new(MANIFEST_CONTEXT);
     common.encode(&mut encoder);
-    encoder.field(Field::Source, &inputs.source.encoded());
     encoder.field(Field::WorkingDirectory, &inputs.working_directory.encoded());
     encoder.list(Field::IncludeDirectories, inputs.include_directories.iter().map(RootPath::encoded));
     let pairs =
         inputs.include_environment.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat());
     encoder.set(Field::IncludeEnvironment, pairs.collect());
-    ManifestKey::from_digest(encoder.finish())
+    ManifestBase::from_digest(encoder.finish())
 }
 
 /// Makes the key of a compile from what the client hashed itself. Order and repetition of the inputs do not matter.
@@ -210,16 +270,17 @@ pub fn direct_key(manifest: ManifestKey, inputs: &[(RootPath, Digest)], absent: 
     DirectKey::from_digest(with_partition_of(encoder.finish(), manifest.digest()))
 }
 
-/// Makes the key of a compile from its preprocessed text.
+/// Makes the key of a compile from its preprocessed text, but for who may share it.
 ///
-/// `text` is what the preprocessor wrote, with line markers rewritten as `docs/keys.md` says; `raw` are the digests of the source
-/// and of every file that the line markers name, in the order of first appearance, or empty where the text alone decides.
-pub fn preprocessed_key(common: &Common<'_>, text: &[&[u8]], raw: &[Digest]) -> PreprocessedKey {
+/// `text` is what the preprocessor wrote, with each file name of a line marker through [`spelled`]. `raw` are the digests of the
+/// source and of every file that the line markers name, in the order of first appearance, then of the precompiled headers in
+/// use; or empty where the text alone decides.
+pub fn preprocessed_base(common: &Common<'_>, text: &[&[u8]], raw: &[Digest]) -> PreprocessedBase {
     let mut encoder = KeyEncoder::new(PREPROCESSED_CONTEXT);
     common.encode(&mut encoder);
     encoder.list(Field::RawDigests, raw.iter().map(Digest::as_bytes));
     encoder.chunks(Field::Text, text);
-    PreprocessedKey::from_digest(encoder.finish())
+    PreprocessedBase::from_digest(encoder.finish())
 }
 
 /// Names the sealed record of a command line as typed, the working directory and the environment that decides anything. A set.
@@ -248,9 +309,9 @@ pub fn toolchain_id(files: &[(&str, Digest)]) -> ToolchainId {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RootPath {
     /// Relative to the root of the compile, without a leading slash; empty for the root itself.
-    Root(Vec<u8>),
+    Root(#[serde(with = "byte_run")] Vec<u8>),
     /// Absolute, outside the root.
-    Absolute(Vec<u8>),
+    Absolute(#[serde(with = "byte_run")] Vec<u8>),
 }
 
 impl RootPath {
@@ -260,77 +321,5 @@ impl RootPath {
             Self::Root(path) => [b"r", path.as_slice()].concat(),
             Self::Absolute(path) => [b"a", path.as_slice()].concat(),
         }
-    }
-}
-
-/// Tag of a field; the numbers are part of the encoding and are never used again for something else.
-#[derive(Clone, Copy, Debug)]
-#[repr(u8)]
-enum Field {
-    Namespace = 1,
-    Sharing = 2,
-    Language = 3,
-    Toolchain = 4,
-    Driver = 5,
-    Native = 6,
-    Environment = 7,
-    ExtraFiles = 8,
-    DependencyMode = 9,
-    Color = 10,
-    Arguments = 11,
-    OptionFiles = 12,
-    Source = 13,
-    WorkingDirectory = 14,
-    IncludeDirectories = 15,
-    IncludeEnvironment = 16,
-    Key = 17,
-    Inputs = 18,
-    Absent = 19,
-    RawDigests = 20,
-    Text = 21,
-    Kind = 22,
-}
-
-/// Writes fields into the hash.
-struct KeyEncoder(blake3::Hasher);
-
-impl KeyEncoder {
-    fn new(context: &str) -> Self {
-        Self(blake3::Hasher::new_derive_key(context))
-    }
-
-    fn field(&mut self, tag: Field, bytes: &[u8]) {
-        self.chunks(tag, &[bytes]);
-    }
-
-    /// One field whose bytes lie in several pieces.
-    fn chunks(&mut self, tag: Field, pieces: &[&[u8]]) {
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        self.0.update(&[tag as u8]).update(&(length as u64).to_le_bytes());
-        for piece in pieces {
-            self.0.update(piece);
-        }
-    }
-
-    fn list<I: AsRef<[u8]>>(
-        &mut self,
-        tag: Field,
-        items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator>,
-    ) {
-        let items = items.into_iter();
-        self.0.update(&[tag as u8]).update(&(items.len() as u64).to_le_bytes());
-        for item in items {
-            self.0.update(&(item.as_ref().len() as u64).to_le_bytes()).update(item.as_ref());
-        }
-    }
-
-    fn set(&mut self, tag: Field, mut items: Vec<Vec<u8>>) {
-        items.sort_unstable();
-        items.dedup();
-        self.list(tag, items);
-    }
-
-    fn finish(self) -> Digest {
-        Digest::from_bytes(*self.0.finalize().as_bytes())
     }
 }

@@ -20,3 +20,4 @@ pub mod manifest;
 pub mod service;
 pub mod signing;
 pub mod time;
+pub mod token;

@@ -6,6 +6,7 @@
 
 pub mod bundle;
 pub mod codec;
+pub mod control;
 pub mod depend;
 pub mod digest;
 pub mod directory;

@@ -17,6 +17,23 @@ pub const BUNDLE_HEAD_MAX: usize = 64 << 10;
 /// Largest single blob after decompression, in bytes. Decompression never allocates more.
 pub const BLOB_MAX: u64 = 512 << 20;
 
+/// Largest sum of all blobs of one compile after decompression, in bytes: one object at its limit, and as much again for
+/// everything beside it. What a restore holds in memory never exceeds it.
+pub const OUTCOME_MAX: u64 = 1 << 30;
+
+/// Largest blob that may be stored compressed, in bytes of raw content. It bounds what a few hostile bytes can unfold to;
+/// above it decompression costs more time than a fast network needs for the bytes.
+pub const COMPRESSED_BLOB_MAX: u64 = 64 << 20;
+
+/// Largest encoded alias, in bytes: two keys, a digest, names and a signature.
+pub const ALIAS_MAX: usize = 4096;
+
+/// Largest list of dependencies, in bytes as stored tokens: [`DEPEND_PATHS_MAX`] paths of 256 bytes.
+pub const DEPEND_MAX: usize = 16 << 20;
+
+/// Most arguments, or variables of the environment, in one job: twice what Linux's usual `ARG_MAX` can hold of short ones.
+pub const ARGV_ITEMS_MAX: usize = 262_144;
+
 /// Most outputs of one compile: an object, a dependency file and every side file that the compilers know, twice over.
 pub const OUTPUTS_MAX: usize = 32;
 
@@ -133,3 +150,36 @@ pub const LAYOUT_CHAIN_MAX: usize = 8;
 
 /// Most records named in one answer of a partition pull.
 pub const PULL_RECORDS_MAX: usize = 1024;
+
+/// Most revoked nodes and keys. An id has 33 bytes: the list must fit into one frame.
+pub const REVOCATIONS_MAX: usize = 8192;
+
+/// Most namespaces of a cluster.
+pub const NAMESPACES_MAX: usize = 1024;
+
+/// Most namespaces named by one grant or signer.
+pub const SIGNER_NAMESPACES_MAX: usize = 64;
+
+/// Most roots that are trusted at once: two during a rotation, and as many again for one that went wrong.
+pub const ROOTS_MAX: usize = 4;
+
+/// Most issuers: more than there can be voters.
+pub const ISSUERS_MAX: usize = 16;
+
+/// Largest root or issuer certificate, in bytes of DER; an Ed25519 one has about 400.
+pub const CERTIFICATE_MAX: usize = 4096;
+
+/// Most layouts whose hand-offs are unfinished. Reads walk all of them; removing a node is allowed beyond it.
+pub const UNFINISHED_LAYOUTS_MAX: usize = 16;
+
+/// Most layouts that changed the voters and are kept for clients that fell behind; older ones go first.
+pub const VOTER_CHANGES_MAX: usize = 64;
+
+/// Largest snapshot of the control state, in bytes: the directory twice, tokens, layouts and grants.
+pub const CONTROL_STATE_MAX: usize = 128 << 20;
+
+/// Largest signed grant, in bytes: it rides in a join token, which people copy by hand.
+pub const GRANT_MAX: usize = 1536;
+
+/// Largest signed order of an administrator, in bytes: a signer with all its namespaces.
+pub const ORDER_MAX: usize = 16 << 10;

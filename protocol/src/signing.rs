@@ -4,7 +4,7 @@
 //! of one kind can therefore never be taken for one of another. Source: RFC 8032; verification is strict (no small-order keys).
 
 use crate::digest::Digest;
-use crate::ids::SignerId;
+use crate::ids::{ClusterId, SignerId};
 use ed25519_dalek::Signer as _;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -78,6 +78,17 @@ impl PublicKey {
     /// Returns the name of the signer that holds the private half.
     pub fn signer_id(&self) -> SignerId {
         SignerId::from_digest(Digest::of(&self.0))
+    }
+
+    /// Returns the key in DER `SubjectPublicKeyInfo` form, as certificates carry it (RFC 8410).
+    pub fn to_spki_der(&self) -> [u8; 44] {
+        const ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        std::array::from_fn(|i| if i < 12 { ED25519[i] } else { self.0[i - 12] })
+    }
+
+    /// Returns the name of the cluster whose first root has this key: the digest of [`PublicKey::to_spki_der`].
+    pub fn cluster_id(&self) -> ClusterId {
+        ClusterId::from_digest(Digest::of(&self.to_spki_der()))
     }
 
     /// Checks a signature; `false` for a key that is no curve point as well.

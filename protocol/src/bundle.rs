@@ -19,9 +19,6 @@ pub const BUNDLE_VERSION: u8 = 1;
 /// Blobs below this size, in bytes, are stored raw: compression saves less than a page and costs a call on each hit.
 const COMPRESS_MIN: usize = 1024;
 
-/// Blobs above this size, in bytes, are stored raw: on a fast network the decompression costs more than the bytes.
-const COMPRESS_MAX: usize = 64 << 20;
-
 /// Level of compression; the lowest one of zstd decompresses as fast as any and compresses faster than an SSD writes.
 const LEVEL: i32 = 1;
 
@@ -55,7 +52,7 @@ pub struct Body {
 impl Body {
     /// Appends one content, compressed where that pays.
     pub fn push(&mut self, content: &[u8]) {
-        let packed = (COMPRESS_MIN..=COMPRESS_MAX).contains(&content.len());
+        let packed = content.len() >= COMPRESS_MIN && content.len() as u64 <= limits::COMPRESSED_BLOB_MAX;
         let packed = packed.then(|| zstd::bulk::compress(content, LEVEL).ok()).flatten();
         let (encoding, bytes) = match &packed {
             Some(packed) if packed.len() < content.len() - content.len() / 8 => {
@@ -88,7 +85,7 @@ pub enum BlobError {
 
 /// Takes all contents out of a body and checks each against its name, in the order of [`Outcome::contents`].
 ///
-/// Allocates at most what the outcome declares, each at most [`limits::BLOB_MAX`].
+/// Allocates at most what the outcome declares, in all at most [`limits::OUTCOME_MAX`].
 ///
 /// # Errors
 /// Any disagreement between outcome, table and bytes.
@@ -97,8 +94,11 @@ pub fn unpack(
     table: &[StoredBlob],
     bytes: &[u8],
 ) -> Result<Vec<Verified<Vec<u8>>>, BlobError> {
+    if outcome.total_size() > limits::OUTCOME_MAX {
+        return Err(BlobError::Damaged);
+    }
     let mut rest = bytes;
-    let mut contents = Vec::with_capacity(table.len());
+    let mut contents = Vec::with_capacity(outcome.outputs.len() + 2);
     let mut lines = table.iter();
     for content in outcome.contents() {
         let line = lines.next().ok_or(BlobError::Damaged)?;
@@ -123,7 +123,11 @@ pub fn unpack_one(
     stored: &[u8],
 ) -> Result<Verified<Vec<u8>>, BlobError> {
     let size = usize::try_from(content.size).map_err(|_| BlobError::Damaged)?;
-    if content.size > limits::BLOB_MAX {
+    let limit = match encoding {
+        Encoding::Raw => limits::BLOB_MAX,
+        Encoding::Zstd => limits::COMPRESSED_BLOB_MAX,
+    };
+    if content.size > limit || (encoding == Encoding::Raw && stored.len() != size) {
         return Err(BlobError::Damaged);
     }
     let raw = match encoding {

@@ -1,11 +1,16 @@
 //! Total, bounded decoding of everything that a peer or a disk hands us.
 //!
-//! A stored or signed value is one version byte followed by postcard. Decoding uses the input up to its last byte, never allocates more
-//! than the input is long times a small factor, and never panics. The bound is checked before anything is decoded;
-//! counts inside are bounded by the input, because postcard's `Vec` visitor reserves no more than what serde's cautious
-//! size hint allows and then needs a byte per item.
+//! A stored or signed value is one version byte followed by postcard. Decoding uses the input up to its last byte, accepts
+//! one encoding per value (a padded varint is refused, so equal values have equal digests), and never panics.
+//!
+//! Memory: the length is checked before anything is decoded. A count that claims more items than bytes remain reserves
+//! nothing, and a believable one reserves at most 1 MiB before its items arrive. What remains is the ratio of an item in
+//! memory to its shortest encoding (an empty path: 32 bytes for 2), so lists of small items are read through [`at_most`].
+//! `tests/hostile_bytes.rs` counts what decoding allocates.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::marker::PhantomData;
 
 /// Why bytes were refused. It carries no content: what a hostile peer sent is not repeated into a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,14 +81,74 @@ pub trait Format: Serialize + DeserializeOwned {
     }
 }
 
-/// Decodes postcard without a version byte, up to the last byte.
+/// Decodes postcard without a version byte, up to the last byte. Only the encoding that this build writes is accepted.
 ///
 /// # Errors
 /// [`DecodeError::Malformed`] or [`DecodeError::Trailing`].
-pub fn decode_exact<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
+pub fn decode_exact<T: Serialize + DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     let (value, rest) = postcard::take_from_bytes(body).map_err(|_| DecodeError::Malformed)?;
-    if rest.is_empty() { Ok(value) } else { Err(DecodeError::Trailing(rest.len())) }
+    if !rest.is_empty() {
+        return Err(DecodeError::Trailing(rest.len()));
+    }
+    postcard::serialize_with_flavor(&value, Expect(body)).map_err(|_| DecodeError::Malformed)?;
+    Ok(value)
 }
+
+/// A sink that takes exactly the bytes it was made with; it finds a second encoding of a value without a copy.
+struct Expect<'a>(&'a [u8]);
+
+impl postcard::ser_flavors::Flavor for Expect<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
+    }
+}
+
+/// Reads a list of at most `MAX` items; for `#[serde(deserialize_with)]`. A longer one fails before its items are read.
+///
+/// # Errors
+/// Those of the deserializer, and too many items.
+pub fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Bounded<const MAX: usize, T>(PhantomData<T>);
+    impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for Bounded<MAX, T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "at most {MAX} items")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let hint = items.size_hint().unwrap_or(0);
+            if hint > MAX {
+                return Err(A::Error::invalid_length(hint, &self));
+            }
+            let mut list = Vec::with_capacity(hint.min(RESERVE_MAX / size_of::<T>().max(1)));
+            while let Some(item) = items.next_element()? {
+                if list.len() == MAX {
+                    return Err(A::Error::invalid_length(MAX + 1, &self));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(Bounded::<MAX, T>(PhantomData))
+}
+
+/// Most bytes reserved on the word of a count alone: what serde itself allows.
+const RESERVE_MAX: usize = 1 << 20;
 
 /// Returns an error naming `what` unless `holds`.
 ///

@@ -3,7 +3,7 @@
 //! A `.d` file is generated for each call from these tokens and from that call's own `-MF`, `-MT`, `-MQ` and `-MP`;
 //! stored text is never replayed, so no make function and no other checkout's path can come in with a hit.
 
-use crate::codec::{DecodeError, Format, ensure};
+use crate::codec::{DecodeError, Format, at_most, byte_run, ensure};
 use crate::limits;
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DependPath {
     /// Spelled relative to the working directory.
-    Relative(Vec<u8>),
+    Relative(#[serde(with = "byte_run")] Vec<u8>),
     /// Spelled absolute and inside the root; relative to it here.
-    Root(Vec<u8>),
+    Root(#[serde(with = "byte_run")] Vec<u8>),
     /// Spelled absolute, outside the root.
-    Absolute(Vec<u8>),
+    Absolute(#[serde(with = "byte_run")] Vec<u8>),
 }
 
 impl DependPath {
@@ -31,15 +31,15 @@ impl DependPath {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Depend {
     /// The paths.
+    #[serde(deserialize_with = "at_most::<{ limits::DEPEND_PATHS_MAX }, _, _>")]
     pub paths: Vec<DependPath>,
 }
 
 impl Format for Depend {
     const VERSION: u8 = 1;
-    const LIMIT: usize = 16 << 20;
+    const LIMIT: usize = limits::DEPEND_MAX;
 
     fn validate(&self) -> Result<(), DecodeError> {
-        ensure(self.paths.len() <= limits::DEPEND_PATHS_MAX, "number of dependencies")?;
         let fits = |path: &DependPath| path.bytes().len() <= limits::PATH_MAX && !path.bytes().contains(&0);
         ensure(self.paths.iter().all(fits), "path of a dependency")
     }

@@ -5,6 +5,7 @@
 //! only after that is the request answered. The joining machine knows the root's fingerprint from its token, so it pins the issuer.
 
 use crate::codec::{DecodeError, Format, ensure};
+use crate::digest::Digest;
 use crate::ids::{ClusterId, Label, NodeId};
 use crate::limits;
 use crate::signing::{PublicKey, Signature};
@@ -147,6 +148,9 @@ pub struct Challenge {
     pub cluster: ClusterId,
     /// The address that was dialled.
     pub address: SocketAddr,
+    /// Digest of the certificate request (DER) that is being answered. The enrolling machine signs for no request but its
+    /// own: else a machine that enrols at the same time could be made to vouch for another's TLS key at its address.
+    pub request: Digest,
 }
 
 impl Format for Challenge {

@@ -115,6 +115,7 @@ impl Outcome {
         ensure(self.outputs.len() <= limits::OUTPUTS_MAX, "number of outputs")?;
         ensure(self.outputs.is_sorted_by(|a, b| a.role < b.role), "order of outputs")?;
         ensure(self.contents().all(|content| content.size <= limits::BLOB_MAX), "size of a blob")?;
+        ensure(self.total_size() <= limits::OUTCOME_MAX, "size of all blobs")?;
         ensure(self.exit_code == 0, "exit code")
     }
 }
@@ -132,6 +133,14 @@ pub struct Claim {
     pub outcome: Outcome,
     /// Who ran it.
     pub signer: SignerId,
+}
+
+impl Claim {
+    /// Tells whether the claim is about what was asked for. A consumer asks this of every entry that a peer hands it:
+    /// the signature alone does not say that the entry lies under the right key.
+    pub fn answers(&self, cluster: ClusterId, namespace: &Namespace, key: EntryKey) -> bool {
+        self.cluster == cluster && self.namespace == *namespace && self.key == key
+    }
 }
 
 impl Format for Claim {
@@ -187,7 +196,7 @@ pub struct AliasClaim {
     pub key: DirectKey,
     /// Where the bundle lies.
     pub target: EntryKey,
-    /// Digest of the target's [`Outcome`] encoding: an alias cannot be bent to other outputs under the same target.
+    /// [`outcome_digest`] of the target: an alias cannot be bent to other outputs under the same target.
     pub outcome: Digest,
     /// Who says so.
     pub signer: SignerId,
@@ -195,7 +204,17 @@ pub struct AliasClaim {
 
 impl Format for AliasClaim {
     const VERSION: u8 = 1;
-    const LIMIT: usize = 4096;
+    const LIMIT: usize = limits::ALIAS_MAX;
+}
+
+impl AliasClaim {
+    /// Tells whether the alias makes `entry` the answer for `key`: same cluster and namespace, this target, these outputs.
+    pub fn leads(&self, cluster: ClusterId, namespace: &Namespace, key: DirectKey, entry: &Claim) -> bool {
+        let asked = self.cluster == cluster && self.namespace == *namespace && self.key == key;
+        asked
+            && entry.answers(cluster, namespace, self.target)
+            && self.outcome == outcome_digest(&entry.outcome)
+    }
 }
 
 /// An alias claim with its signature. It is its signer's own claim, judged by policy like any entry.
@@ -224,11 +243,14 @@ impl Alias {
 
 impl Format for Alias {
     const VERSION: u8 = 1;
-    const LIMIT: usize = 4096;
+    const LIMIT: usize = limits::ALIAS_MAX;
 }
 
-/// Digest that an [`AliasClaim`] carries of the outcome that it points to.
+/// Digest of what a compile gave, without how long it took: two honest signers of one compile agree on it.
+///
+/// An [`AliasClaim`] carries it, so that a second push of the same bytes by a slower machine leaves the alias good.
 pub fn outcome_digest(outcome: &Outcome) -> Digest {
-    let bytes = postcard::to_extend(outcome, Vec::new()).expect("an outcome always serializes");
+    let timeless = Outcome { wall_ms: 0, cpu_ms: 0, ..outcome.clone() };
+    let bytes = postcard::to_extend(&timeless, Vec::new()).expect("an outcome always serializes");
     Digest::of(&bytes)
 }

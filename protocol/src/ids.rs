@@ -50,8 +50,30 @@ pub struct Epoch(pub u64);
 pub const PARTITIONS: usize = 4096;
 
 /// One of the [`PARTITIONS`] slices of the key space.
+///
+/// Invariant: below [`PARTITIONS`], also when a peer sent it; tables are indexed by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct Partition(u16);
+
+/// A number that is no [`Partition`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("partition {0} is not below {PARTITIONS}")]
+pub struct BadPartition(pub u16);
+
+impl TryFrom<u16> for Partition {
+    type Error = BadPartition;
+
+    fn try_from(index: u16) -> Result<Self, BadPartition> {
+        Self::new(index).ok_or(BadPartition(index))
+    }
+}
+
+impl From<Partition> for u16 {
+    fn from(partition: Partition) -> Self {
+        partition.0
+    }
+}
 
 impl Partition {
     /// Returns partition `index`; `None` at or above [`PARTITIONS`].

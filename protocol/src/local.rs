@@ -5,7 +5,7 @@
 //! The agent opens no path that it is told: the wrapper may live in another mount namespace, so bytes travel.
 
 use crate::bundle::StoredBlob;
-use crate::codec::{DecodeError, Format, ensure};
+use crate::codec::{DecodeError, Format, at_most, byte_run, ensure};
 use crate::digest::Digest;
 use crate::entry::{Outcome, OutputRole};
 use crate::ids::{Namespace, SignerId, ToolchainId};
@@ -51,18 +51,24 @@ pub struct Job {
     /// Key under which it is stored.
     pub key: EntryKey,
     /// Canonical arguments, the compiler first.
+    #[serde(deserialize_with = "at_most::<{ limits::ARGV_ITEMS_MAX }, _, _>")]
     pub argv: Vec<Vec<u8>>,
     /// Environment that decides the output.
+    #[serde(deserialize_with = "at_most::<{ limits::ARGV_ITEMS_MAX }, _, _>")]
     pub environment: Vec<(Vec<u8>, Vec<u8>)>,
     /// Working directory as the compiler sees it.
+    #[serde(with = "byte_run")]
     pub working_directory: Vec<u8>,
     /// Root of the compile.
+    #[serde(with = "byte_run")]
     pub root: Vec<u8>,
     /// Toolchain.
     pub toolchain: ToolchainId,
     /// What was read.
+    #[serde(deserialize_with = "at_most::<{ limits::INPUTS_MAX }, _, _>")]
     pub inputs: Vec<(RootPath, Digest)>,
     /// Names that were looked for and not found.
+    #[serde(deserialize_with = "at_most::<{ limits::PROBES_MAX }, _, _>")]
     pub absent: Vec<RootPath>,
     /// Which outputs it has.
     pub roles: Vec<OutputRole>,
@@ -112,8 +118,6 @@ impl Format for Request {
         match self {
             Self::Find { keys, .. } => ensure(keys.len() <= limits::PROBE_KEYS_MAX, "number of keys"),
             Self::Push { job, outcome, table } => {
-                ensure(job.inputs.len() <= limits::INPUTS_MAX, "number of inputs")?;
-                ensure(job.absent.len() <= limits::PROBES_MAX, "number of probes")?;
                 ensure(job.roles.len() <= limits::OUTPUTS_MAX, "number of outputs")?;
                 ensure(table.len() == outcome.outputs.len() + 2, "length of the blob table")?;
                 outcome.validate()

@@ -1,9 +1,9 @@
 //! Manifests: suggestions of what a command read before. Unsigned, because nothing is believed of them.
 //!
 //! Manifests merge as sets: union by direct key, the newest receipt stamp wins, the newest
-//! [`limits::SUGGESTIONS_MAX`] stay. The merge is commutative, associative and idempotent, so replicas agree in any order.
+//! [`limits::SUGGESTIONS_MAX`] stay, fewer when they would not fit into [`limits::MANIFEST_MAX`] bytes. The merge is commutative, associative and idempotent, so replicas agree in any order.
 
-use crate::codec::{DecodeError, Format, ensure};
+use crate::codec::{DecodeError, Format, at_most, ensure};
 use crate::digest::Digest;
 use crate::keys::{DirectKey, RootPath};
 use crate::limits;
@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Suggestion {
     /// Paths read and the digests seen, ascending by path.
+    #[serde(deserialize_with = "at_most::<{ limits::INPUTS_MAX }, _, _>")]
     pub inputs: Vec<(RootPath, Digest)>,
     /// Names that were looked for and not found, ascending.
+    #[serde(deserialize_with = "at_most::<{ limits::PROBES_MAX }, _, _>")]
     pub absent: Vec<RootPath>,
     /// Direct key that this led to.
     pub direct: DirectKey,
@@ -28,6 +30,7 @@ pub struct Suggestion {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The suggestions.
+    #[serde(deserialize_with = "at_most::<{ limits::SUGGESTIONS_MAX }, _, _>")]
     pub suggestions: Vec<Suggestion>,
 }
 
@@ -44,19 +47,32 @@ impl Manifest {
         let mut suggestions: Vec<Suggestion> = newest.into_values().collect();
         suggestions.sort_by_key(|suggestion| std::cmp::Reverse((suggestion.received, suggestion.direct)));
         suggestions.truncate(limits::SUGGESTIONS_MAX);
+        suggestions.truncate(fitting(&suggestions));
         Self { suggestions }
     }
 }
+
+/// Returns how many of the first suggestions fit into an encoded manifest together.
+///
+/// A prefix, not the best packing: only then does the result not depend on the order of merges.
+fn fitting(suggestions: &[Suggestion]) -> usize {
+    let mut room = limits::MANIFEST_MAX - HEADER;
+    let fits = |suggestion: &&Suggestion| {
+        let size = postcard::experimental::serialized_size(suggestion).unwrap_or(usize::MAX);
+        room.checked_sub(size).inspect(|rest| room = *rest).is_some()
+    };
+    suggestions.iter().take_while(fits).count()
+}
+
+/// Bytes in front of the first suggestion: the version and the count, which is below 128.
+const HEADER: usize = 2;
 
 impl Format for Manifest {
     const VERSION: u8 = 1;
     const LIMIT: usize = limits::MANIFEST_MAX;
 
     fn validate(&self) -> Result<(), DecodeError> {
-        ensure(self.suggestions.len() <= limits::SUGGESTIONS_MAX, "number of suggestions")?;
         for suggestion in &self.suggestions {
-            ensure(suggestion.inputs.len() <= limits::INPUTS_MAX, "number of inputs")?;
-            ensure(suggestion.absent.len() <= limits::PROBES_MAX, "number of probes")?;
             let paths = suggestion.inputs.iter().map(|(path, _)| path).chain(&suggestion.absent);
             for path in paths {
                 let (RootPath::Root(bytes) | RootPath::Absolute(bytes)) = path;

@@ -1,6 +1,6 @@
 //! What the demo prints: progress while it works, and the table at the end.
 
-use super::workstation::Build;
+use super::build::Build;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use std::sync::Mutex;
 

@@ -1,6 +1,7 @@
 //! The demo's code base: zstd's C sources, embedded by the build script and unpacked into a directory.
 
 use super::DemoError;
+use crate::loopback::LoopbackError;
 use std::path::{Path, PathBuf};
 
 static PACK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo-sources.zst"));
@@ -32,8 +33,8 @@ impl Sources {
             rest = after;
             let path = root.join(name);
             let parent = path.parent().ok_or(DemoError::Sources)?;
-            std::fs::create_dir_all(parent).map_err(|source| DemoError::file(parent, source))?;
-            std::fs::write(&path, content).map_err(|source| DemoError::file(&path, source))?;
+            std::fs::create_dir_all(parent).map_err(|source| LoopbackError::file(parent, source))?;
+            std::fs::write(&path, content).map_err(|source| LoopbackError::file(&path, source))?;
             if name.ends_with(".c") {
                 units.push(PathBuf::from(name));
             }

@@ -1,0 +1,155 @@
+//! A `dccache-node` process with a directory and a loopback address of its own.
+
+use super::{Interrupt, LoopbackError, finished};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a node may take until it serves; certificates and a first sync on a slow disk take well under a second.
+const READY: Duration = Duration::from_secs(60);
+
+/// How often the file that says so is looked for.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A node process; dropped, it is killed.
+#[derive(Debug)]
+pub struct NodeProcess {
+    address: SocketAddr,
+    data: PathBuf,
+    program: PathBuf,
+    child: Child,
+    log: PathBuf,
+}
+
+impl NodeProcess {
+    /// Founds a cluster: node 1, on 127.0.0.1 and a free port, with its data below `home`.
+    ///
+    /// # Errors
+    /// The node does not come up within a minute, or `interrupt` is set.
+    pub fn found(program: &Path, home: &Path, interrupt: &Interrupt) -> Result<Self, LoopbackError> {
+        let address = free_address(1)?;
+        Self::start(program, home, address, &["serve"], interrupt)
+    }
+
+    /// Starts a further node on 127.0.0.`number` with a token of the founder.
+    ///
+    /// # Errors
+    /// As [`NodeProcess::found`].
+    pub fn join(
+        program: &Path,
+        home: &Path,
+        number: u8,
+        token: &str,
+        interrupt: &Interrupt,
+    ) -> Result<Self, LoopbackError> {
+        Self::start(program, home, free_address(number)?, &["join", token], interrupt)
+    }
+
+    /// Starts a node again that was killed or ended, with the data and the address that it had.
+    ///
+    /// # Errors
+    /// As [`NodeProcess::found`].
+    pub fn restart(&mut self, interrupt: &Interrupt) -> Result<(), LoopbackError> {
+        self.kill();
+        let home = self.data.parent().unwrap_or(Path::new("/")).to_owned();
+        *self = Self::start(&self.program, &home, self.address, &["serve"], interrupt)?;
+        Ok(())
+    }
+
+    fn start(
+        program: &Path,
+        home: &Path,
+        address: SocketAddr,
+        arguments: &[&str],
+        interrupt: &Interrupt,
+    ) -> Result<Self, LoopbackError> {
+        let name = format!("node-{}", address.ip().to_string().rsplit('.').next().unwrap_or("0"));
+        let (data, log) = (home.join(&name), home.join(format!("{name}.log")));
+        let ready = data.join("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let output = std::fs::File::options().create(true).append(true).open(&log);
+        let output = output.map_err(|source| LoopbackError::file(&log, source))?;
+        let errors = output.try_clone().map_err(|source| LoopbackError::file(&log, source))?;
+        let child = Command::new(program)
+            .args(arguments)
+            .arg("--data")
+            .arg(&data)
+            .args(["--listen", &address.to_string(), "--zone", &name])
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(|source| LoopbackError::Start { program: program.display().to_string(), source })?;
+        let mut node = Self { address, data, program: program.to_owned(), child, log };
+        node.wait_until_ready(&ready, interrupt)?;
+        Ok(node)
+    }
+
+    fn wait_until_ready(&mut self, ready: &Path, interrupt: &Interrupt) -> Result<(), LoopbackError> {
+        let begin = Instant::now();
+        while !ready.is_file() {
+            interrupt.check()?;
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_some() || begin.elapsed() > READY {
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                return Err(LoopbackError::Node { address: self.address, log: log.trim().to_owned() });
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Returns its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks for one join token; `kind` is `--node`, `--client` or `--reader`.
+    ///
+    /// # Errors
+    /// The node does not answer its administrator.
+    pub fn token(&self, kind: &str) -> Result<String, LoopbackError> {
+        let text = self.admin(&["ca", "token", kind])?;
+        let words = text.split_whitespace().filter(|word| word.starts_with("dccache-"));
+        words.max_by_key(|word| word.len()).map(str::to_owned).ok_or(LoopbackError::Token)
+    }
+
+    /// Runs an administrator's command on this node and returns its stdout.
+    ///
+    /// # Errors
+    /// The command failed.
+    pub fn admin(&self, arguments: &[&str]) -> Result<String, LoopbackError> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).arg("--data").arg(&self.data).stdin(Stdio::null());
+        finished(command.output(), arguments)
+    }
+
+    /// Ends the process with SIGKILL and waits for it.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_address(number: u8) -> Result<SocketAddr, LoopbackError> {
+    let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, number));
+    let free = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr());
+    free.map_err(|source| LoopbackError::Address { ip, source })
+}

@@ -1,0 +1,1 @@
+//! Expands response files as the compilers do.

@@ -82,8 +82,8 @@ pub const ADDRESSES_MAX: usize = 8;
 /// Largest encoded layout with its table and signatures, in bytes.
 pub const LAYOUT_MAX: usize = 512 << 10;
 
-/// Most registered signers: one per developer machine of a very large office.
-pub const SIGNERS_MAX: usize = 65_536;
+/// Most registered signers: one per developer machine of a very large office. Their directory must fit into one frame.
+pub const SIGNERS_MAX: usize = 8192;
 
 /// Most attestations kept per key, one per operator.
 pub const ATTESTATIONS_MAX: usize = 8;
@@ -139,8 +139,8 @@ pub const TOKEN_LIFE_S: u64 = 24 * 3600;
 /// Most redeemed tokens that the control plane remembers; expired ones go first.
 pub const TOKENS_MAX: usize = 16_384;
 
-/// Largest encoded directory of signers, in bytes: [`SIGNERS_MAX`] signers with a few namespaces each.
-pub const DIRECTORY_MAX: usize = 16 << 20;
+/// Largest encoded directory of signers, in bytes: [`SIGNERS_MAX`] signers of 110 bytes. It travels in one frame.
+pub const DIRECTORY_MAX: usize = 960 << 10;
 
 /// Largest enrolment message, in bytes: certificates, a layout and a directory of an office.
 pub const ENROLMENT_MAX: usize = 4 << 20;

@@ -8,10 +8,11 @@ mod build;
 mod report;
 mod sources;
 
+pub use sources::Sources;
+
 use crate::loopback::{Interrupt, LoopbackError, NodeProcess, Workstation};
 use build::{Build, CompileJob, Counts, compare};
 use report::{NodeShare, Progress};
-use sources::Sources;
 use std::path::{Path, PathBuf};
 
 /// What the demo was asked to do.

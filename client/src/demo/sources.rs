@@ -11,18 +11,21 @@ const PACK_SIZE: &str = env!("DEMO_SOURCES_SIZE");
 
 /// An unpacked code base.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub struct Sources {
     /// Directory from which every file is compiled.
-    pub(super) root: PathBuf,
+    pub root: PathBuf,
     /// C files to compile, relative to `root`.
-    pub(super) units: Vec<PathBuf>,
+    pub units: Vec<PathBuf>,
     /// First lines of the licence, to be shown.
-    pub(super) licence: String,
+    pub licence: String,
 }
 
 impl Sources {
     /// Unpacks into a directory that does not exist yet.
-    pub(super) fn unpack(root: &Path) -> Result<Self, DemoError> {
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn unpack(root: &Path) -> Result<Self, DemoError> {
         let size = PACK_SIZE.parse().map_err(|_| DemoError::Sources)?;
         let pack = zstd::bulk::decompress(PACK, size).map_err(|_| DemoError::Sources)?;
         let mut units = Vec::new();

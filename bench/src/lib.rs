@@ -1,1 +1,0 @@
-//! Load, comparisons with other caches, and the runs that the README quotes.

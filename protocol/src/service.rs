@@ -3,10 +3,13 @@
 //! Version 1 (ALPN `dccache/1`) is frozen by its golden file: methods and variants are only ever added at the end of a new version.
 //! Every request carries the epoch that its sender knows; a node that knows a newer layout puts it into the answer.
 
-use crate::codec::{DecodeError, Format, byte_run, ensure};
+mod bulk;
+
+pub use bulk::{BulkAnswer, BulkRequest};
+
+use crate::codec::byte_run;
 use crate::ids::{Epoch, Namespace, NodeId, Partition};
 use crate::keys::{EntryKey, ManifestKey, RecordId};
-use crate::limits;
 use crate::time::ReceiptStamp;
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +98,7 @@ pub struct Find {
     pub epoch: Epoch,
     /// Namespace of the caller.
     pub namespace: Namespace,
-    /// Keys in order of preference, at most [`limits::PROBE_KEYS_MAX`].
+    /// Keys in order of preference, at most [`crate::limits::PROBE_KEYS_MAX`].
     pub keys: Vec<EntryKey>,
 }
 
@@ -122,7 +125,7 @@ pub struct Carried {
 /// Bytes, or the promise of a bulk stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
-    /// At most [`limits::INLINE_MAX`] bytes.
+    /// At most [`crate::limits::INLINE_MAX`] bytes.
     Inline(Bytes),
     /// Ask for the record with [`BulkRequest::Get`]; its length in bytes.
     Bulk {
@@ -138,7 +141,7 @@ pub enum Content {
 pub struct Put {
     /// Epoch that the caller knows.
     pub epoch: Epoch,
-    /// Encoded [`crate::bundle::Bundle`], at most [`limits::INLINE_MAX`] bytes; its claim names namespace and key.
+    /// Encoded [`crate::bundle::Bundle`], at most [`crate::limits::INLINE_MAX`] bytes; its claim names namespace and key.
     pub bundle: Bytes,
 }
 
@@ -271,7 +274,7 @@ pub struct Pull {
 /// A part of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pulled {
-    /// Records, ascending by id, together at most [`limits::PULL_BYTES_MAX`] bytes.
+    /// Records, ascending by id, together at most [`crate::limits::PULL_BYTES_MAX`] bytes.
     pub records: Vec<RecordMessage>,
     /// Larger records, to be fetched over bulk streams: id and length in bytes.
     pub large: Vec<(RecordId, u64)>,
@@ -314,91 +317,4 @@ pub struct NodeStatus {
     pub hints: u64,
     /// Partitions that are still being handed over to this node.
     pub pending_partitions: u64,
-}
-
-/// First frame of a bulk stream: a 4-byte little-endian length and this value; raw bytes follow a put.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BulkRequest {
-    /// Reads a record; node callers read what this node itself holds.
-    Get {
-        /// Epoch that the caller knows.
-        epoch: Epoch,
-        /// Namespace of the caller.
-        namespace: Namespace,
-        /// The record.
-        id: RecordId,
-    },
-    /// Stores a bundle on all owners of its key; that many bytes follow.
-    Put {
-        /// Epoch that the caller knows.
-        epoch: Epoch,
-        /// Length of the encoded bundle in bytes.
-        length: u64,
-    },
-    /// Keeps a copy; that many bytes of payload follow. Nodes.
-    Replicate {
-        /// Epoch under which the sender is an owner.
-        epoch: Epoch,
-        /// Where it is kept.
-        id: RecordId,
-        /// What it is.
-        kind: RecordKind,
-        /// Its receipt stamp.
-        stamp: ReceiptStamp,
-        /// The owner for which a stand-in keeps it.
-        hint_for: Option<NodeId>,
-        /// Length of the payload in bytes.
-        length: u64,
-    },
-}
-
-impl BulkRequest {
-    /// Returns how many bytes follow.
-    pub const fn length(&self) -> u64 {
-        match self {
-            Self::Get { .. } => 0,
-            Self::Put { length, .. } | Self::Replicate { length, .. } => *length,
-        }
-    }
-}
-
-impl Format for BulkRequest {
-    const VERSION: u8 = 1;
-    const LIMIT: usize = 1024;
-
-    fn validate(&self) -> Result<(), DecodeError> {
-        ensure(self.length() <= limits::BUNDLE_MAX as u64, "length of a bulk transfer")
-    }
-}
-
-/// First frame of the answer on a bulk stream; raw bytes follow [`BulkAnswer::Record`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BulkAnswer {
-    /// The record follows.
-    Record {
-        /// What it is.
-        kind: RecordKind,
-        /// Its receipt stamp.
-        stamp: ReceiptStamp,
-        /// Length of the payload in bytes.
-        length: u64,
-    },
-    /// There is no such record.
-    Missing,
-    /// The put's answer.
-    Stored(Stored),
-    /// The copy's answer.
-    Replicated(Replicated),
-    /// Not done.
-    Refused(Refusal),
-}
-
-impl Format for BulkAnswer {
-    const VERSION: u8 = 1;
-    const LIMIT: usize = 1024;
-
-    fn validate(&self) -> Result<(), DecodeError> {
-        let length = if let Self::Record { length, .. } = self { *length } else { 0 };
-        ensure(length <= limits::BUNDLE_MAX as u64, "length of a bulk transfer")
-    }
 }

@@ -207,6 +207,8 @@ pub enum Reply {
     Cluster(Vec<(String, Option<crate::service::NodeStatus>)>),
     /// The agent ends.
     Stopping,
+    /// Bulk bytes of the entry asked for arrive; the answer follows, and the time to wait for it begins anew.
+    Flowing,
 }
 
 impl Format for Reply {

@@ -103,6 +103,12 @@ pub const CONNECTIONS_MAX: usize = 4096;
 /// Most connections from one address that have not finished their handshake.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 64;
 
+/// Most connections in all that have not finished their handshake: an attacker with many addresses holds no more than this.
+pub const HANDSHAKES_MAX: usize = 512;
+
+/// Most open connections of one peer: a client holds a handful, a node a handful per channel; one stolen key cannot take every place.
+pub const CONNECTIONS_PER_PEER_MAX: usize = 64;
+
 /// Longest TLS handshake, in ms.
 pub const HANDSHAKE_MS: u64 = 5_000;
 

@@ -40,13 +40,15 @@ pub enum Role {
     Writer,
     /// Client that looks up.
     Reader,
+    /// Client that looks up and publishes verdicts.
+    Auditor,
     /// Administration of the cluster over the network.
     Admin,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 4] = [Self::Node, Self::Writer, Self::Reader, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Node, Self::Writer, Self::Reader, Self::Auditor, Self::Admin];
 
     /// Returns the word that stands for the role in certificates and on command lines.
     pub const fn as_str(self) -> &'static str {
@@ -54,6 +56,7 @@ impl Role {
             Self::Node => "node",
             Self::Writer => "writer",
             Self::Reader => "reader",
+            Self::Auditor => "auditor",
             Self::Admin => "admin",
         }
     }
@@ -295,7 +298,10 @@ mod tests {
             assert!(changed.parse::<JoinToken>().is_err(), "{at}");
         }
         let upper = text.replacen(&text[20..21], "!", 1);
-        assert!(matches!(upper.parse::<JoinToken>(), Err(TokenError::Character(_)) | Err(TokenError::Prefix)));
+        assert!(matches!(
+            upper.parse::<JoinToken>(),
+            Err(TokenError::Character(_)) | Err(TokenError::Prefix)
+        ));
         assert_eq!(format!("{text}aaaaaaaa").parse::<JoinToken>(), Err(TokenError::TooLong));
     }
 

@@ -7,3 +7,4 @@ pub mod frame;
 pub mod line;
 pub mod place;
 pub mod start;
+pub mod journal;

@@ -204,7 +204,10 @@ pub enum Reply {
         waiting: u64,
     },
     /// One line per node; `None` for one that gave no answer.
-    Cluster(Vec<(String, Option<crate::service::NodeStatus>)>),
+    Cluster(
+        #[serde(deserialize_with = "at_most::<{ limits::MEMBERS_MAX }, _, _>")]
+        Vec<(String, Option<crate::service::NodeStatus>)>,
+    ),
     /// The agent ends.
     Stopping,
     /// Bulk bytes of the entry asked for arrive; the answer follows, and the time to wait for it begins anew.
@@ -221,7 +224,6 @@ impl Format for Reply {
                 ensure(table.len() == outcome.outputs.len() + 2, "length of the blob table")?;
                 outcome.validate()
             }
-            Self::Cluster(nodes) => ensure(nodes.len() <= limits::MEMBERS_MAX, "number of nodes"),
             _ => Ok(()),
         }
     }
@@ -259,5 +261,6 @@ pub struct AgentStatus {
     /// Unix time in ms when the leaf certificate expires; 0 without one.
     pub leaf_expires_ms: u64,
     /// Per node: name, address, breaker state (`closed`, `open`, `half-open`) and the last failure in words.
+    #[serde(deserialize_with = "at_most::<{ limits::MEMBERS_MAX }, _, _>")]
     pub nodes: Vec<(String, String, String, String)>,
 }

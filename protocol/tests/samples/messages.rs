@@ -1,0 +1,77 @@
+//! Samples of what wrapper and agent say to each other, and of the heads of bulk streams.
+
+use super::{Sample, alias, contents, entry_key, key, manifest, namespace, node, outcome, sample};
+use dccache_protocol::bundle::Body;
+use dccache_protocol::entry::OutputRole;
+use dccache_protocol::ids::Epoch;
+use dccache_protocol::local::{AgentStatus, Distrust, Job, Reply, Request, Unavailable};
+use dccache_protocol::service::{BulkAnswer, BulkRequest, NodeStatus, RecordKind, Stored};
+use dccache_protocol::time::ReceiptStamp;
+
+pub(crate) fn samples() -> Vec<Sample> {
+    let mut samples = requests();
+    samples.extend(replies());
+    samples.extend(bulk());
+    samples
+}
+
+fn requests() -> Vec<Sample> {
+    let suggestion = manifest().suggestions.remove(0);
+    let job = Job {
+        namespace: namespace(),
+        key: entry_key(),
+        argv: vec![b"gcc".to_vec(), b"-c".to_vec(), b"a.c".to_vec()],
+        environment: vec![(b"LANG".to_vec(), b"C".to_vec())],
+        working_directory: b"/r/w".to_vec(),
+        root: b"/r".to_vec(),
+        toolchain: outcome().toolchain,
+        inputs: suggestion.inputs,
+        absent: suggestion.absent,
+        roles: vec![OutputRole::Object, OutputRole::Depend],
+        expected_ms: 900,
+    };
+    let table = Body::pack(contents().iter().map(Vec::as_slice)).table;
+    let find = Request::Find { namespace: namespace(), keys: vec![entry_key()], budget_ms: 300 };
+    vec![
+        sample("request_find", &find),
+        sample("request_push", &Request::Push { job: Box::new(job), outcome: outcome(), table }),
+        sample("request_flush", &Request::Flush { timeout_ms: 60_000 }),
+        sample("request_stop", &Request::Stop),
+    ]
+}
+
+fn replies() -> Vec<Sample> {
+    let table = Body::pack(contents().iter().map(Vec::as_slice)).table;
+    let found = Reply::Found {
+        key: entry_key(),
+        outcome: Box::new(outcome()),
+        signer: key().public().signer_id(),
+        trust_epoch: 3,
+        table,
+    };
+    let nodes = vec![("n1".into(), "127.0.0.1:1".into(), "closed".into(), String::new())];
+    let status = AgentStatus { pid: 1, nodes, ..AgentStatus::default() };
+    let cluster = vec![("n1".to_owned(), Some(NodeStatus::default())), ("n2".to_owned(), None)];
+    vec![
+        sample("reply_found", &found),
+        sample("reply_distrusted", &Reply::Distrusted(Distrust::Digest)),
+        sample("reply_unavailable", &Reply::Unavailable(Unavailable::Busy)),
+        sample("reply_status", &Reply::Status(Box::new(status))),
+        sample("reply_cluster", &Reply::Cluster(cluster)),
+        sample("reply_stopping", &Reply::Stopping),
+    ]
+}
+
+fn bulk() -> Vec<Sample> {
+    let id = alias().claim.target.record_id(&namespace());
+    let (epoch, stamp, kind) = (Epoch(2), ReceiptStamp(5), RecordKind::Bundle);
+    let replicate =
+        BulkRequest::Replicate { epoch, id, kind, stamp, hint_for: Some(node(3)), length: 300_000 };
+    vec![
+        sample("bulk_get", &BulkRequest::Get { epoch, namespace: namespace(), id }),
+        sample("bulk_put", &BulkRequest::Put { epoch, length: 300_000 }),
+        sample("bulk_replicate", &replicate),
+        sample("bulk_record", &BulkAnswer::Record { kind, stamp, length: 300_000 }),
+        sample("bulk_stored", &BulkAnswer::Stored(Stored { copies: 2, wanted: 2, stamp })),
+    ]
+}

@@ -1,10 +1,16 @@
 //! A compiler cache cluster: wrapper, agent and command line.
 
+pub mod agent;
 pub mod commands;
+pub mod config;
+pub mod cpp;
 pub mod demo;
 pub mod depfile;
 pub mod front;
+pub mod home;
 pub mod invocation;
+pub mod keying;
 pub mod loopback;
 pub mod process;
 pub mod resolve;
+pub mod store;

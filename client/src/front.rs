@@ -1,0 +1,107 @@
+//! What was typed: a command of ours, or a compiler; and which compiler.
+//!
+//! Invariant: nothing before the decision touches the command-line parser, a runtime or a log.
+
+use crate::commands;
+use crate::process::{exec, standard_streams_are_open};
+use crate::resolve::{Compiler, NotFound, behind_link, resolve};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What was typed.
+#[derive(Debug, PartialEq, Eq)]
+enum Typed {
+    /// Nothing, or a word that only our own command line understands.
+    Command(Vec<OsString>),
+    /// `dccache COMPILER ...`.
+    Compiler { word: OsString, arguments: Vec<OsString> },
+    /// Called by a compiler's name.
+    Link { name: OsString, arguments: Vec<OsString> },
+}
+
+/// Runs what was typed and returns the exit code of the process.
+pub fn run(argv: Vec<OsString>) -> i32 {
+    match classify(argv) {
+        Typed::Command(argv) => commands::run(&argv),
+        Typed::Compiler { word, arguments } => {
+            compile(resolve(&word, std::env::var_os("PATH").as_deref()), arguments)
+        }
+        Typed::Link { name, arguments } => {
+            compile(behind_link(&name, std::env::var_os("PATH").as_deref()), arguments)
+        }
+    }
+}
+
+fn classify(argv: Vec<OsString>) -> Typed {
+    let called = argv.first().map(|name| base_name(name).to_owned()).unwrap_or_default();
+    let ours = called.as_bytes();
+    if !ours.is_empty() && !ours.starts_with(b"dccache") && ours != b"ccache" {
+        return Typed::Link { name: called, arguments: argv.into_iter().skip(1).collect() };
+    }
+    match argv.get(1).map(|word| word.as_bytes()) {
+        None => Typed::Command(argv),
+        Some(b"--") if argv.len() > 2 => compiler_at(argv, 2),
+        Some(word) if word.starts_with(b"-") || commands::is_command(word) => Typed::Command(argv),
+        Some(_) => compiler_at(argv, 1),
+    }
+}
+
+fn compiler_at(argv: Vec<OsString>, index: usize) -> Typed {
+    let mut words = argv.into_iter().skip(index);
+    let word = words.next().unwrap_or_default();
+    Typed::Compiler { word, arguments: words.collect() }
+}
+
+fn base_name(path: &OsStr) -> &OsStr {
+    Path::new(path).file_name().unwrap_or(path)
+}
+
+fn compile(compiler: Result<Compiler, NotFound>, arguments: Vec<OsString>) -> i32 {
+    let compiler = match compiler {
+        Ok(compiler) => compiler,
+        Err(error) => {
+            eprintln!("dccache: {error}");
+            return error.exit_code();
+        }
+    };
+    let _ = standard_streams_are_open();
+    let Err(error) = exec(&compiler.program, &compiler.name, &arguments);
+    eprintln!("dccache: {}: {error}", compiler.program.display());
+    126
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(words: &[&str]) -> Typed {
+        classify(words.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn only_an_exact_command_word_is_ours_and_everything_else_is_a_compiler() {
+        assert!(matches!(typed(&["dccache"]), Typed::Command(_)));
+        assert!(matches!(typed(&["/usr/bin/dccache", "stats", "--json"]), Typed::Command(_)));
+        assert!(matches!(typed(&["dccache", "--help"]), Typed::Command(_)));
+        assert!(matches!(typed(&["dccache", "stat"]), Typed::Compiler { word, .. } if word == "stat"));
+        assert!(matches!(typed(&["dccache", "./stats"]), Typed::Compiler { word, .. } if word == "./stats"));
+    }
+
+    #[test]
+    fn two_dashes_make_the_next_word_a_compiler_whatever_it_is() {
+        let Typed::Compiler { word, arguments } = typed(&["dccache", "--", "stats", "-c", "--"]) else {
+            panic!("a compiler")
+        };
+        assert_eq!((word, arguments), ("stats".into(), vec!["-c".into(), "--".into()]));
+    }
+
+    #[test]
+    fn called_by_another_name_it_is_that_compiler() {
+        for name in ["gcc", "x86_64-linux-gnu-gcc-12", "clang++-14", "c++"] {
+            let path = format!("/opt/links/{name}");
+            assert!(matches!(typed(&[&path, "stats"]), Typed::Link { name: found, .. } if found == name));
+        }
+        assert!(matches!(typed(&["ccache", "gcc"]), Typed::Compiler { .. }));
+    }
+}

@@ -1,0 +1,199 @@
+//! The directory that holds everything of one user: store, toolchain records, statistics, keys, configuration, socket.
+//!
+//! Invariant: below it no symbolic link is followed, so a planted one reads as a missing file.
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The user's directory, open.
+#[derive(Debug)]
+pub struct Home {
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Home {
+    /// Returns where the directory is: `DCCACHE_DIR`, else `$XDG_CACHE_HOME/dccache`, else `~/.cache/dccache`; `None`
+    /// where the environment names no home.
+    pub fn location(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = set("DCCACHE_DIR")
+            .or_else(|| set("XDG_CACHE_HOME").filter(|base| base.is_absolute()).map(|base| base.join("dccache")))
+            .or_else(|| set("HOME").map(|home| home.join(".cache/dccache")))?;
+        Some(std::path::absolute(&path).unwrap_or(path))
+    }
+
+    /// Opens the directory, and makes it where it is absent.
+    ///
+    /// # Errors
+    /// Why it can neither be opened nor made.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = || rustix::fs::open(path, flags, Mode::empty());
+        let directory = match open() {
+            Err(Errno::NOENT) => {
+                DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+                open()?
+            }
+            other => other?,
+        };
+        Ok(Self { path: path.to_owned(), directory })
+    }
+
+    /// Returns the directory's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a file below the directory.
+    ///
+    /// # Errors
+    /// Those of `openat2`; a symbolic link on the way is `ELOOP`.
+    pub fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let opened = match rustix::fs::openat2(&self.directory, name, flags, mode, resolve) {
+            // Kernels and sandboxes without openat2: only the last component is guarded then.
+            Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(&self.directory, name, flags, mode),
+            other => other,
+        };
+        Ok(File::from(opened?))
+    }
+
+    /// Opens a file for writing and makes the directories above it where they are absent.
+    ///
+    /// # Errors
+    /// As [`Home::open_file`].
+    pub fn open_for_writing(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        match self.open_file(name, flags | OFlags::CREATE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_directories_of(name)?;
+                self.open_file(name, flags | OFlags::CREATE)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads a whole regular file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Those of opening and reading; `InvalidData` for a longer file or one that is not regular.
+    pub fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let file = self.open_file(name, OFlags::RDONLY)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() > limit {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut content = Vec::with_capacity(metadata.len() as usize + 1);
+        file.take(limit).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// Puts a file in place as a whole: readers see the old or the new one.
+    ///
+    /// # Errors
+    /// Why it could not be written; the old file stays.
+    pub fn replace(&self, name: &str, pieces: &[&[u8]]) -> io::Result<()> {
+        let temporary = temporary_name(name);
+        let written = self.write_new(&temporary, pieces).and_then(|()| self.rename(&temporary, name));
+        if written.is_err() {
+            let _ = self.remove(&temporary);
+        }
+        written
+    }
+
+    fn write_new(&self, name: &str, pieces: &[&[u8]]) -> io::Result<()> {
+        let mut file = self.open_for_writing(name, OFlags::WRONLY | OFlags::EXCL)?;
+        pieces.iter().try_for_each(|piece| file.write_all(piece))
+    }
+
+    /// Renames a file below the directory.
+    ///
+    /// # Errors
+    /// Those of `renameat`.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.directory, from, &self.directory, to)?)
+    }
+
+    /// Removes a file below the directory.
+    ///
+    /// # Errors
+    /// Those of `unlinkat`.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.directory, name, rustix::fs::AtFlags::empty())?)
+    }
+
+    fn make_directories_of(&self, name: &str) -> io::Result<()> {
+        for (slash, _) in name.match_indices('/') {
+            match rustix::fs::mkdirat(&self.directory, &name[..slash], Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Marks names of files that are not in place yet.
+pub const TEMPORARY_MARK: &str = ".tmp-";
+
+/// Returns a name beside `name` that no other process or thread uses.
+fn temporary_name(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (directory, _) = name.rsplit_once('/').unwrap_or((".", name));
+    let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{directory}/{TEMPORARY_MARK}{}-{serial}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_location_is_the_first_one_that_the_environment_names() {
+        let with = |pairs: &[(&str, &str)]| {
+            let find = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            Home::location(find)
+        };
+        let all = [("DCCACHE_DIR", "/a"), ("XDG_CACHE_HOME", "/b"), ("HOME", "/c")];
+        assert_eq!(with(&all), Some("/a".into()));
+        assert_eq!(with(&all[1..]), Some("/b/dccache".into()));
+        assert_eq!(with(&all[2..]), Some("/c/.cache/dccache".into()));
+        assert_eq!(with(&[]), None);
+    }
+
+    #[test]
+    fn directories_and_files_are_for_their_owner_only() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(&place.path().join("deep/home")).unwrap();
+        home.replace("a/b/file", &[b"one", b"two"]).unwrap();
+        let mode = |name: &str| home.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("."), mode("a"), mode("a/b"), mode("a/b/file")), (0o700, 0o700, 0o700, 0o600));
+        assert_eq!(home.read("a/b/file", 6).unwrap(), b"onetwo");
+        assert!(home.read("a/b/file", 5).is_err(), "longer than allowed");
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed_neither_as_file_nor_as_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(&place.path().join("home")).unwrap();
+        let outside = place.path().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(outside.join("file"), b"secret").unwrap();
+        std::os::unix::fs::symlink(outside.join("file"), home.path().join("file")).unwrap();
+        std::os::unix::fs::symlink(&outside, home.path().join("directory")).unwrap();
+        assert!(home.read("file", 100).is_err());
+        assert!(home.read("directory/file", 100).is_err());
+        assert!(home.open_for_writing("directory/new", OFlags::WRONLY).is_err());
+        assert!(!outside.join("new").exists());
+    }
+}

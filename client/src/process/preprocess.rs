@@ -1,0 +1,75 @@
+//! Running the preprocessor, and asking the compiler about itself.
+
+use super::dispositions;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Largest preprocessed text that is looked at, in bytes; more than ten times the largest known translation units.
+/// Above it the compiler runs untouched, so that a runaway macro cannot fill the memory twice.
+pub const PREPROCESSED_MAX: u64 = 512 << 20;
+
+/// Largest answer of a compiler about itself, in bytes.
+const ANSWER_MAX: u64 = 4 << 20;
+
+/// Size asked for the pipe from the preprocessor, in bytes: the usual limit for unprivileged users. Fewer wake-ups.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Text that a preprocessor is likely to give, in bytes; the buffer starts with it.
+const TEXT_GUESS: usize = 256 << 10;
+
+/// Runs the preprocessor and returns its stdout; `None` when it failed or wrote too much.
+///
+/// Its stderr is discarded: the compile says all of it again.
+///
+/// # Errors
+/// Why it could not be started or read.
+pub fn preprocess(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Option<Vec<u8>>> {
+    let mut command = Command::new(program);
+    command.arg0(name).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    dispositions::keep_sigpipe(&mut command);
+    let mut child = command.spawn()?;
+    let mut text = Vec::with_capacity(TEXT_GUESS);
+    if let Some(pipe) = child.stdout.take() {
+        let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES);
+        pipe.take(PREPROCESSED_MAX + 1).read_to_end(&mut text)?;
+    }
+    let succeeded = child.wait()?.success();
+    Ok((succeeded && text.len() as u64 <= PREPROCESSED_MAX).then_some(text))
+}
+
+/// What a compiler says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Its stdout.
+    pub stdout: Vec<u8>,
+    /// Its stderr.
+    pub stderr: Vec<u8>,
+}
+
+/// Asks a compiler about itself in plain English; `None` when it fails.
+///
+/// # Errors
+/// Why it could not be started or read.
+pub fn answer_of(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Option<Answer>> {
+    let mut command = Command::new(program);
+    command.arg0(name).args(arguments).env("LC_ALL", "C").stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    dispositions::keep_sigpipe(&mut command);
+    let mut child = command.spawn()?;
+    let mut answer = Answer::default();
+    let errors = child.stderr.take();
+    // One of the streams is drained by a thread, since a full pipe on either side would stop the compiler.
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        errors.map(|errors| errors.take(ANSWER_MAX).read_to_end(&mut text));
+        text
+    });
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(ANSWER_MAX).read_to_end(&mut answer.stdout)?;
+    }
+    answer.stderr = reader.join().unwrap_or_default();
+    Ok(child.wait()?.success().then_some(answer))
+}

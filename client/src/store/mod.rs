@@ -1,0 +1,149 @@
+//! The local store: one file per compile, readable without any daemon.
+//!
+//! ```text
+//! objects/S/KIND-KEY      S: first hexadecimal digit of the key, one of 16 shards; KIND: d(irect) or p(reprocessed)
+//! objects/S/usage         bytes in the shard, an estimate that each clean-up corrects
+//! locks/KEY               kernel lock of the process that compiles KEY now
+//! keys/local.key          secret of the keyed hash over entry heads
+//! ```
+//!
+//! Files come in by rename and go by unlink, so readers need no lock. A file that does not hold what it must is a miss
+//! and is replaced by the next compile. An entry's head is bound to this store by a keyed hash: a file that was put there by
+//! another program, or copied from another store or key, is not believed.
+
+mod entry;
+mod flight;
+mod secret;
+mod usage;
+
+pub use entry::{LocalEntry, Origin, STORE_VERSION};
+pub use flight::{Flight, take_off};
+
+use crate::home::Home;
+use dccache_protocol::keys::EntryKey;
+use dccache_protocol::limits;
+use rustix::fs::{OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
+use secret::Secret;
+use std::io::{self, Read};
+use std::time::{Duration, SystemTime};
+
+/// Largest file of the store, in bytes.
+const FILE_MAX: u64 = (limits::BUNDLE_MAX + limits::BUNDLE_HEAD_MAX) as u64 + 64;
+
+/// Time of last use is kept to this resolution: most hits then write nothing.
+const USE_RESOLUTION: Duration = Duration::from_secs(600);
+
+/// Result of a look-up.
+#[derive(Debug)]
+pub enum Found {
+    /// An entry whose head holds; its blobs are checked when they are taken out.
+    Entry(Box<LocalEntry>),
+    /// Nothing.
+    Nothing,
+    /// A file that is damaged, foreign or of another version; the next compile replaces it.
+    Damaged,
+}
+
+/// The store of one user.
+#[derive(Debug)]
+pub struct Store<'a> {
+    home: &'a Home,
+    max_size: u64,
+}
+
+impl<'a> Store<'a> {
+    /// Uses the store below `home`, bounded to `max_size` bytes; 0 means no bound.
+    pub fn new(home: &'a Home, max_size: u64) -> Self {
+        Self { home, max_size }
+    }
+
+    /// Looks a key up.
+    pub fn get(&self, key: &EntryKey) -> Found {
+        let Ok(mut file) = self.home.open_file(&name_of(key), OFlags::RDONLY) else { return Found::Nothing };
+        let Ok(metadata) = file.metadata() else { return Found::Damaged };
+        if !metadata.is_file() || metadata.len() > FILE_MAX {
+            return Found::Damaged;
+        }
+        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+        if file.read_to_end(&mut bytes).is_err() {
+            return Found::Damaged;
+        }
+        let Some(secret) = Secret::read(self.home) else { return Found::Nothing };
+        let Some(entry) = LocalEntry::parse(bytes, key, &secret) else { return Found::Damaged };
+        if metadata.modified().is_ok_and(|used| is_old(used)) {
+            let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+            let keep = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+            let _ = rustix::fs::futimens(&file, &Timestamps { last_access: keep, last_modification: now });
+        }
+        Found::Entry(Box::new(entry))
+    }
+
+    /// Puts an entry in place, and returns which shard is over its share and wants [`Store::clean`] once nobody waits.
+    ///
+    /// # Errors
+    /// Why it could not be written: full disk, read-only mount. Nothing changes then.
+    pub fn put(&self, key: &EntryKey, entry: &LocalEntry) -> io::Result<Option<Shard>> {
+        let secret = Secret::read_or_make(self.home)?;
+        let (head, body) = entry.encode(key, &secret);
+        let shard = Shard::of(key);
+        self.home.replace(&name_of(key), &[&head, body])?;
+        let over = usage::add(self.home, shard, (head.len() + body.len()) as u64, self.max_size)?;
+        Ok(over.then_some(shard))
+    }
+
+    /// Brings a shard below its share: what was not used for longest goes first.
+    ///
+    /// Costs one stat per file of the shard. Another process that cleans it makes this call return at once.
+    pub fn clean(&self, shard: Shard) {
+        let _ = usage::clean(self.home, shard, self.max_size);
+    }
+
+    /// Returns files and bytes in the store, counted now.
+    pub fn measure(&self) -> (u64, u64) {
+        let mut sum = (0, 0);
+        for shard in Shard::all() {
+            for file in usage::files(self.home, shard) {
+                sum = (sum.0 + 1, sum.1 + file.size);
+            }
+        }
+        sum
+    }
+}
+
+fn is_old(used: SystemTime) -> bool {
+    SystemTime::now().duration_since(used).is_ok_and(|age| age > USE_RESOLUTION)
+}
+
+/// One of 16 parts of the store that are counted and cleaned on their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard(u8);
+
+impl Shard {
+    /// Number of shards.
+    pub const COUNT: u8 = 16;
+
+    fn of(key: &EntryKey) -> Self {
+        Self(key.digest().as_bytes()[0] >> 4)
+    }
+
+    /// Iterates over all shards.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
+    }
+
+    fn directory(self) -> String {
+        format!("objects/{:x}", self.0)
+    }
+}
+
+/// Returns the file of a key, below the home.
+fn name_of(key: &EntryKey) -> String {
+    let kind = match key {
+        EntryKey::Direct(_) => 'd',
+        EntryKey::Preprocessed(_) => 'p',
+    };
+    format!("{}/{kind}-{}", Shard::of(key).directory(), key.digest())
+}
+
+#[cfg(test)]
+mod tests;

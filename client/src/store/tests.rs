@@ -1,0 +1,161 @@
+//! The store against damage, strangers, full shards and many at once.
+
+use super::*;
+use dccache_protocol::bundle::Body;
+use dccache_protocol::digest::Digest;
+use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
+use dccache_protocol::ids::ToolchainId;
+use dccache_protocol::keys::PreprocessedKey;
+use std::os::unix::fs::FileExt;
+
+/// Keys of `shard` when the first nibble says so.
+fn key(shard: u8, number: u32) -> EntryKey {
+    let mut bytes = *Digest::of(&number.to_le_bytes()).as_bytes();
+    bytes[0] = shard << 4;
+    EntryKey::Preprocessed(PreprocessedKey::from_digest(Digest::from_bytes(bytes)))
+}
+
+fn entry(object: &[u8]) -> LocalEntry {
+    let outcome = Outcome {
+        outputs: vec![Output { role: OutputRole::Object, content: BlobRef::of(object) }],
+        stdout: BlobRef::of(b""),
+        stderr: BlobRef::of(b"warning"),
+        exit_code: 0,
+        toolchain: ToolchainId::from_digest(Digest::of(b"toolchain")),
+        class: Comparability::Reproducible,
+        wall_ms: 10,
+        cpu_ms: 10,
+    };
+    LocalEntry::new(Origin::Own, outcome, Body::pack([object, b"", b"warning"]))
+}
+
+fn home() -> (tempfile::TempDir, Home) {
+    let place = tempfile::tempdir().unwrap();
+    let home = Home::open(place.path()).unwrap();
+    (place, home)
+}
+
+fn object_of(found: Found) -> Option<Vec<u8>> {
+    let Found::Entry(entry) = found else { return None };
+    Some(entry.contents().ok()?.remove(0).into_content())
+}
+
+#[test]
+fn what_was_put_is_found_under_its_key_only() {
+    let (_place, home) = home();
+    let store = Store::new(&home, 0);
+    store.put(&key(1, 1), &entry(b"object")).unwrap();
+    assert_eq!(object_of(store.get(&key(1, 1))), Some(b"object".to_vec()));
+    assert!(matches!(store.get(&key(1, 2)), Found::Nothing));
+}
+
+#[test]
+fn an_entry_under_another_key_or_of_another_store_is_not_believed() {
+    let (_place, home) = home();
+    let store = Store::new(&home, 0);
+    store.put(&key(1, 1), &entry(b"object")).unwrap();
+    home.rename(&name_of(&key(1, 1)), &name_of(&key(1, 2))).unwrap();
+    assert!(matches!(store.get(&key(1, 2)), Found::Damaged));
+
+    let (_other_place, other) = self::home();
+    Store::new(&other, 0).put(&key(1, 3), &entry(b"evil")).unwrap();
+    let bytes = other.read(&name_of(&key(1, 3)), FILE_MAX).unwrap();
+    home.replace(&name_of(&key(1, 3)), &[&bytes]).unwrap();
+    assert!(matches!(store.get(&key(1, 3)), Found::Damaged));
+}
+
+#[test]
+fn every_flipped_byte_and_every_cut_is_noticed() {
+    let (_place, home) = home();
+    let store = Store::new(&home, 0);
+    let object = [7u8; 300];
+    store.put(&key(1, 1), &entry(&object)).unwrap();
+    let bytes = home.read(&name_of(&key(1, 1)), FILE_MAX).unwrap();
+    for index in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[index] ^= 0x10;
+        home.replace(&name_of(&key(1, 1)), &[&damaged]).unwrap();
+        assert_eq!(object_of(store.get(&key(1, 1))), None, "byte {index}");
+        home.replace(&name_of(&key(1, 1)), &[&bytes[..index]]).unwrap();
+        assert_eq!(object_of(store.get(&key(1, 1))), None, "cut at {index}");
+    }
+    home.replace(&name_of(&key(1, 1)), &[&bytes]).unwrap();
+    assert!(object_of(store.get(&key(1, 1))).is_some());
+}
+
+#[test]
+fn a_full_shard_loses_what_was_not_used_for_longest() {
+    let (_place, home) = home();
+    let max_size = 16 * 10_000;
+    let store = Store::new(&home, max_size);
+    let incompressible: Vec<u8> = (0..125u32).flat_map(|n| *Digest::of(&n.to_le_bytes()).as_bytes()).collect();
+    let day = Duration::from_secs(86_400);
+    let mut over = None;
+    for number in 0..3 {
+        over = store.put(&key(2, number), &entry(&incompressible)).unwrap();
+        let file = home.open_file(&name_of(&key(2, number)), OFlags::WRONLY).unwrap();
+        file.set_modified(SystemTime::now() - day * (3 - number)).unwrap();
+    }
+    assert_eq!(over, Some(Shard(2)), "three of 4 kB are more than 10 kB");
+    // A hit makes the oldest the newest.
+    assert!(object_of(store.get(&key(2, 0))).is_some());
+    store.clean(Shard(2));
+    let left: Vec<bool> = (0..3).map(|number| object_of(store.get(&key(2, number))).is_some()).collect();
+    assert_eq!(left, [true, false, true]);
+    assert!(store.measure().1 <= max_size / 16);
+}
+
+#[test]
+fn a_damaged_count_is_corrected_by_the_next_clean_up() {
+    let (_place, home) = home();
+    let store = Store::new(&home, 16 * 100_000);
+    store.put(&key(3, 1), &entry(b"object")).unwrap();
+    home.open_file("objects/3/usage", OFlags::WRONLY).unwrap().write_at(&[0xFF; 8], 0).unwrap();
+    let over = store.put(&key(3, 2), &entry(b"object")).unwrap();
+    assert_eq!(over, Some(Shard(3)));
+    store.clean(Shard(3));
+    assert!(object_of(store.get(&key(3, 1))).is_some(), "nothing had to go");
+    assert_eq!(store.put(&key(3, 3), &entry(b"object")).unwrap(), None);
+}
+
+#[test]
+fn many_threads_make_one_secret_and_read_each_other() {
+    let (_place, home) = home();
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let home = &home;
+            scope.spawn(move || Store::new(home, 0).put(&key(4, number), &entry(b"object")).unwrap());
+        }
+    });
+    let store = Store::new(&home, 0);
+    assert!((0..16).all(|number| object_of(store.get(&key(4, number))).is_some()));
+}
+
+#[test]
+fn a_freed_flight_leaves_no_file_and_the_next_one_takes_off_at_once() {
+    let (_place, home) = home();
+    let Flight::First(held) = take_off(&home, &key(5, 1)) else { panic!("nobody holds it") };
+    let name = home.path().join(format!("locks/{}", key(5, 1).digest()));
+    assert!(name.exists());
+    drop(held);
+    assert!(!name.exists());
+    assert!(matches!(take_off(&home, &key(5, 1)), Flight::First(_)));
+}
+
+#[test]
+fn who_waited_for_a_flight_is_told_so() {
+    let (_place, home) = home();
+    let held = take_off(&home, &key(6, 1));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| matches!(take_off(&home, &key(6, 1)), Flight::AfterAnother(_)));
+        // The other thread may come before or after this line: both ways it must end, and not as first while we hold the lock.
+        while std::fs::read_dir("/proc/self/task").unwrap().count() < 2 {
+            std::thread::yield_now();
+        }
+        let name = home.path().join(format!("locks/{}", key(6, 1).digest()));
+        let holder = std::fs::File::open(name).unwrap();
+        assert!(holder.try_lock().is_err(), "held");
+        drop(held);
+        waiter.join().unwrap();
+    });
+}

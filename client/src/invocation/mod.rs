@@ -11,6 +11,7 @@
 //! preprocessed text names, its toolchain and its option files.
 
 mod arguments;
+mod depend;
 mod draft;
 mod environment;
 mod files;
@@ -134,6 +135,8 @@ pub struct Invocation {
     pub working_directory: Vec<u8>,
     /// Files that this call writes, the dependency file included, in ascending order of role.
     pub outputs: Vec<PlannedOutput>,
+    /// The main output as this call spells or derives it, where an option makes that name show in an output; else `None`.
+    pub shown_output: Option<Vec<u8>>,
     /// Dependency file asked for; its path is also in `outputs`.
     pub depend: Option<DependRequest>,
     /// What shows in the outputs.

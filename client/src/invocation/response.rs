@@ -1,1 +1,90 @@
-//! Expands response files as the compilers do.
+//! Expands response files (`@file`) as the compilers do; for analysis only, the compile gets the arguments as they came.
+//!
+//! Both compilers split at white space, both take quotes of either kind, and in both a backslash takes the next byte as
+//! it is, inside quotes too. They differ in one thing: an argument that is quoted and empty is dropped by clang.
+
+use super::reason::{Bypass, Reason};
+use super::{CompilerKind, FileKind, Files};
+
+/// Deepest nesting: a file that names itself must end somewhere, and real ones nest once.
+const DEPTH_MAX: usize = 16;
+
+/// Largest response file, in bytes: Linux's usual limit for all arguments together, which is why such files exist, eight times over.
+const BYTES_MAX: usize = 16 << 20;
+
+/// Most arguments after expansion: nested files could otherwise double at every level.
+const ARGUMENTS_MAX: usize = 262_144;
+
+/// Expands all response files among `argv`.
+///
+/// # Errors
+/// A file that is no regular file (it is not opened), cannot be read, or is out of bounds.
+pub(super) fn expand(
+    argv: &[Vec<u8>],
+    kind: CompilerKind,
+    files: &dyn Files,
+) -> Result<Vec<Vec<u8>>, Bypass> {
+    let mut expanded = Vec::with_capacity(argv.len());
+    expand_into(&mut expanded, argv, kind, files, 0)?;
+    Ok(expanded)
+}
+
+fn expand_into(
+    expanded: &mut Vec<Vec<u8>>,
+    argv: &[Vec<u8>],
+    kind: CompilerKind,
+    files: &dyn Files,
+    depth: usize,
+) -> Result<(), Bypass> {
+    for argument in argv {
+        let refused = || Bypass::new(Reason::BadCompilerArguments, argument.as_slice());
+        if let [b'@', path @ ..] = argument.as_slice() {
+            if depth == DEPTH_MAX || files.kind(path) != FileKind::Regular {
+                return Err(refused());
+            }
+            let content = files.read(path, BYTES_MAX + 1).filter(|content| content.len() <= BYTES_MAX);
+            let content = content.filter(|content| !content.contains(&0) && !is_utf16(content));
+            let inner = split(&content.ok_or_else(refused)?, kind);
+            expand_into(expanded, &inner, kind, files, depth + 1)?;
+        } else {
+            expanded.push(argument.clone());
+        }
+        if expanded.len() > ARGUMENTS_MAX {
+            return Err(refused());
+        }
+    }
+    Ok(())
+}
+
+/// Whether clang would take the content for UTF-16, or would drop a mark at its beginning.
+fn is_utf16(content: &[u8]) -> bool {
+    content.starts_with(&[0xFF, 0xFE])
+        || content.starts_with(&[0xFE, 0xFF])
+        || content.starts_with(b"\xEF\xBB\xBF")
+}
+
+/// Splits the content of a response file into arguments.
+fn split(content: &[u8], kind: CompilerKind) -> Vec<Vec<u8>> {
+    let mut arguments = Vec::new();
+    let mut current: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = content.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (byte, quote) {
+            (b'\\', _) => current.get_or_insert_default().extend(bytes.next()),
+            (_, Some(open)) if byte == open => quote = None,
+            (_, Some(_)) => current.get_or_insert_default().push(byte),
+            (b'\'' | b'"', None) => {
+                quote = Some(byte);
+                current.get_or_insert_default();
+            }
+            (b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C, None) => arguments.extend(current.take()),
+            (_, None) => current.get_or_insert_default().push(byte),
+        }
+    }
+    arguments.extend(current);
+    if kind.is_clang() {
+        arguments.retain(|argument| !argument.is_empty());
+    }
+    arguments
+}

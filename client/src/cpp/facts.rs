@@ -1,0 +1,62 @@
+//! Facts about the raw content of one input, independent of how it is used, so that they can be kept by its digest.
+
+use memchr::memmem::{find, find_iter};
+
+/// Words in a file that decide whether and how a compile that reads it can be cached.
+///
+/// A word inside a comment or a string counts: that may cost a hit, it never gives a wrong one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileFacts {
+    /// `__DATE__`.
+    pub date: bool,
+    /// `__TIME__`.
+    pub time: bool,
+    /// `__TIMESTAMP__`.
+    pub timestamp: bool,
+    /// `__has_include` or `__has_include_next`.
+    pub has_include: bool,
+    /// `#embed` or `__has_embed`: reads a file that no line marker names.
+    pub embed: bool,
+    /// `#pragma GCC dependency`: compares times of files.
+    pub pragma_dependency: bool,
+}
+
+/// How far before `dependency` the word `GCC` is looked for, in bytes: a comment may stand between.
+const PRAGMA_WINDOW: usize = 256;
+
+impl FileFacts {
+    /// Looks through a file.
+    pub fn scan(content: &[u8]) -> Self {
+        let has = |word: &[u8]| find(content, word).is_some();
+        // Nearly every file lacks all of the first three, and most the common beginning.
+        Self {
+            date: has(b"__DATE__"),
+            time: has(b"__TIME__"),
+            timestamp: has(b"__TIMESTAMP__"),
+            has_include: has(b"__has_include"),
+            embed: find_iter(content, b"embed").any(|at| embeds(content, at)),
+            pragma_dependency: find_iter(content, b"dependency")
+                .any(|at| find(&content[at.saturating_sub(PRAGMA_WINDOW)..at], b"GCC").is_some()),
+        }
+    }
+
+    /// Joins the facts of two files of one compile.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            date: self.date | other.date,
+            time: self.time | other.time,
+            timestamp: self.timestamp | other.timestamp,
+            has_include: self.has_include | other.has_include,
+            embed: self.embed | other.embed,
+            pragma_dependency: self.pragma_dependency | other.pragma_dependency,
+        }
+    }
+}
+
+/// Whether the `embed` at `at` is a directive or part of `__has_embed`.
+fn embeds(content: &[u8], at: usize) -> bool {
+    let before = &content[..at];
+    let blank = |byte: &&u8| !matches!(**byte, b' ' | b'\t' | b'\\' | b'\n' | b'\r' | b'/' | b'*');
+    before.ends_with(b"__has_") || before.iter().rev().find(blank) == Some(&b'#')
+}

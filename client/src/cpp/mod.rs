@@ -1,0 +1,16 @@
+//! What the preprocessor's output says: which files were read, and what in it may not be cached or shared.
+//!
+//! One pass over the lines finds line markers and directives; substring searches find the rest. Nothing is copied but names.
+//!
+//! Source: GCC's manual, "Preprocessor Output": `# LINE "NAME" FLAGS`, flag 1 enters a file, 2 returns to one.
+
+mod asm;
+mod facts;
+mod marker;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use facts::FileFacts;
+pub use text::{EnteredFile, Places, Preprocessed};

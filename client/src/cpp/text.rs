@@ -1,0 +1,191 @@
+//! The preprocessed text of one compile.
+
+use super::{asm, marker};
+use crate::invocation::{Bypass, Reason};
+use memchr::memmem::{find, find_iter};
+use std::collections::HashSet;
+use std::ops::Range;
+
+/// Names that are no files.
+const NO_FILES: &[&[u8]] = &[b"<built-in>", b"<command-line>", b"<command line>", b"<stdin>"];
+
+/// What [`dccache_protocol::keys::spelled`] writes in place of the root.
+const ROOT_MARK: &[u8] = b"\0";
+
+/// The directories of a compile that must not show where a result is shared.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// Absolute root, without a slash at its end.
+    pub root: &'a [u8],
+    /// Absolute working directory as the compiler spells it.
+    pub working_directory: &'a [u8],
+}
+
+impl Places<'_> {
+    /// Whether the root can be told apart inside names: a real directory above the working directory, spelled in plain bytes.
+    pub fn can_be_hidden(&self) -> bool {
+        let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        let inside = self.working_directory.strip_prefix(self.root);
+        self.root.len() > 1
+            && self.root.starts_with(b"/")
+            && !self.root.ends_with(b"/")
+            && self.root.iter().all(plain)
+            && inside.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    }
+
+    /// Whether root or working directory occurs in an output or a message.
+    pub fn leak_into(&self, bytes: &[u8]) -> bool {
+        // The working directory lies inside the root, so that its own search matters only where the root cannot be hidden.
+        !self.can_be_hidden()
+            || find(bytes, self.root).is_some()
+            || find(bytes, self.working_directory).is_some()
+    }
+}
+
+/// A file that the preprocessor read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnteredFile {
+    /// As the line marker spells it, escapes undone.
+    pub path: Vec<u8>,
+    /// No token of the program stands before its first appearance: in place of it a precompiled header could be taken.
+    pub leads: bool,
+}
+
+/// The preprocessor's output, read once.
+#[derive(Clone, Debug)]
+pub struct Preprocessed<'a> {
+    text: &'a [u8],
+    /// Positions of the names in line markers, without quotes, ascending.
+    names: Vec<Range<usize>>,
+    files: Vec<EnteredFile>,
+}
+
+impl<'a> Preprocessed<'a> {
+    /// Reads the text of `-E`.
+    ///
+    /// # Errors
+    /// Something in it reads a file that it does not name.
+    pub fn parse(text: &'a [u8]) -> Result<Self, Bypass> {
+        let mut parsed = Self { text, names: Vec::new(), files: Vec::new() };
+        parsed.read_lines()?;
+        match asm::file_reader(text) {
+            Some(word) => Err(Bypass::new(Reason::UnsupportedCodeDirective, word)),
+            None => Ok(parsed),
+        }
+    }
+
+    /// Reads a source that is preprocessed already: names in it are not files that are read.
+    ///
+    /// # Errors
+    /// As [`Preprocessed::parse`].
+    pub fn parse_source(text: &'a [u8], source: &[u8]) -> Result<Self, Bypass> {
+        let source = EnteredFile { path: source.to_vec(), leads: true };
+        Ok(Self { names: Vec::new(), files: vec![source], ..Self::parse(text)? })
+    }
+
+    /// Lists the source and every file that was included, in the order of first appearance.
+    pub fn files(&self) -> &[EnteredFile] {
+        &self.files
+    }
+
+    /// Whether the program can ask for the spelled name of a file without spelling it.
+    fn asks_for_location(&self) -> bool {
+        find(self.text, b"__builtin_FILE").is_some()
+            || find(self.text, b"__builtin_source_location").is_some()
+    }
+
+    /// Whether lines of a raw string literal could have been taken for line markers.
+    fn has_raw_strings(&self) -> bool {
+        find_iter(self.text, b"R\"").any(|at| {
+            let before = at.checked_sub(1).map_or(b' ', |at| self.text[at]);
+            !(before.is_ascii_alphanumeric() || before == b'_') || matches!(before, b'u' | b'U' | b'L' | b'8')
+        })
+    }
+
+    /// Returns the text in pieces as it enters a key: the root taken out of the names in line markers.
+    pub(crate) fn pieces(&self, places: &Places<'_>) -> Vec<&'a [u8]> {
+        let mut pieces = Vec::new();
+        let mut done = 0;
+        for name in &self.names {
+            let Some(rest) = inside(places.root, &self.text[name.clone()]) else { continue };
+            pieces.push(&self.text[done..name.start]);
+            pieces.push(ROOT_MARK);
+            done = name.end - rest.len();
+        }
+        pieces.push(&self.text[done..]);
+        pieces
+    }
+
+    /// Whether no directory can show in an output through the text: the root stands only in line markers, and where it does, nothing
+    /// asks for their names.
+    pub(crate) fn hides(&self, places: &Places<'_>) -> bool {
+        let in_name = |at: usize| {
+            let next = self.names.partition_point(|name| name.end <= at);
+            self.names.get(next).is_some_and(|name| name.start <= at)
+        };
+        let mut occurs = find_iter(self.text, places.root).peekable();
+        let named = occurs.peek().is_some();
+        occurs.all(in_name) && !(named && (self.asks_for_location() || self.has_raw_strings()))
+    }
+
+    fn read_lines(&mut self) -> Result<(), Bypass> {
+        let mut seen: HashSet<&[u8]> = HashSet::new();
+        let mut leads = true;
+        let mut start = 0;
+        while start < self.text.len() {
+            let end = memchr::memchr(b'\n', &self.text[start..]).map_or(self.text.len(), |at| start + at);
+            let line = &self.text[start..end];
+            if line.first() == Some(&b'#') {
+                match marker::parse(line) {
+                    Some(found) => {
+                        let name = start + found.name.start..start + found.name.end;
+                        if (found.enters || self.files.is_empty()) && seen.insert(&self.text[name.clone()]) {
+                            self.enter(name.clone(), leads);
+                        }
+                        self.names.push(name);
+                    }
+                    None => check_directive(line)?,
+                }
+            } else if leads && line.iter().any(|byte| !byte.is_ascii_whitespace()) {
+                leads = false;
+            }
+            start = end + 1;
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, name: Range<usize>, leads: bool) {
+        let path = marker::unescape(&self.text[name]);
+        if !NO_FILES.contains(&path.as_ref()) {
+            self.files.push(EnteredFile { path: path.into_owned(), leads });
+        }
+    }
+}
+
+/// Returns what follows the root in a name, as [`dccache_protocol::keys::spelled`] decides it.
+fn inside<'a>(root: &[u8], name: &'a [u8]) -> Option<&'a [u8]> {
+    let rest = name.strip_prefix(root).filter(|_| root.starts_with(b"/"))?;
+    if rest.is_empty() || root.ends_with(b"/") { Some(rest) } else { rest.strip_prefix(b"/") }
+}
+
+/// Refuses directives that are left in the text and read files or modules.
+fn check_directive(line: &[u8]) -> Result<(), Bypass> {
+    let directive = line[1..].trim_ascii_start();
+    let reason = if let Some(pragma) = directive.strip_prefix(b"pragma") {
+        let names = |word: &[u8]| find(pragma, word).is_some();
+        if names(b"pch_preprocess") {
+            Reason::CouldNotUsePrecompiledHeader
+        } else if names(b"clang module") {
+            Reason::CouldNotUseModules
+        } else if names(b"GCC dependency") {
+            Reason::UnsupportedCodeDirective
+        } else {
+            return Ok(());
+        }
+    } else if [b"embed".as_slice(), b"include", b"import"].iter().any(|word| directive.starts_with(word)) {
+        Reason::UnsupportedCodeDirective
+    } else {
+        return Ok(());
+    };
+    Err(Bypass::new(reason, line))
+}

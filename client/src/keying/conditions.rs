@@ -1,0 +1,108 @@
+//! Conditions beside the keys: when a compile is not looked up at all, and when its result is not stored.
+
+use crate::cpp::{FileFacts, Preprocessed};
+use crate::invocation::{Bypass, FileKind, Files, Invocation, KeyRole, Reason};
+use memchr::memmem::find;
+
+/// Whether arguments that act through the preprocessed text also show where that text does not tell.
+///
+/// Debug information can hold macros. Clang's dependency files list headers that it skipped without a line marker, and
+/// which it skips depends on macros and include directories.
+pub(super) fn text_arguments_show(invocation: &Invocation) -> bool {
+    invocation.facts.macro_debug_info || (invocation.kind.is_clang() && invocation.depend.is_some())
+}
+
+/// Says why a compile with these inputs is not cached in preprocessed mode; `None` when it can be.
+pub fn obstacle(invocation: &Invocation, facts: &FileFacts) -> Option<Bypass> {
+    let cause: &[u8] = if facts.time {
+        b"__TIME__"
+    } else if facts.timestamp {
+        b"__TIMESTAMP__"
+    } else if facts.embed {
+        b"#embed"
+    } else if facts.pragma_dependency {
+        b"#pragma GCC dependency"
+    } else if facts.has_include && invocation.kind.is_clang() && invocation.depend.is_some() {
+        // Its dependency file lists what was looked for; the text does not.
+        b"__has_include"
+    } else {
+        return None;
+    };
+    Some(Bypass::new(Reason::UnsupportedCodeDirective, cause))
+}
+
+/// Numbers quarters of an hour. Where an input holds `__DATE__`, a compile whose preprocessor and compiler did not start
+/// and end in one quarter is not stored: midnight lies on such a border in every time zone.
+pub const fn quarter_hour(unix_seconds: u64) -> u64 {
+    unix_seconds / 900
+}
+
+/// Whether what the compiler wrote to stderr follows from the key.
+///
+/// Notes about macros name those of the command line, which act through the text and are not in the key. In a foreign language they are
+/// not recognised.
+pub fn messages_can_be_stored(invocation: &Invocation, messages: &[u8]) -> bool {
+    let hidden = invocation.arguments.iter().any(|argument| argument.role == KeyRole::Text);
+    if messages.is_empty() || !hidden || text_arguments_show(invocation) {
+        return true;
+    }
+    let english = |value: &[u8]| {
+        value.is_empty() || [b"C".as_slice(), b"POSIX", b"en"].iter().any(|name| value.starts_with(name))
+    };
+    let locale = |(name, value): &(Vec<u8>, Vec<u8>)| {
+        name == b"GCC_COLORS" || !(name.starts_with(b"LC_") || name.starts_with(b"LANG")) || english(value)
+    };
+    // "in expansion of macro", "expanded from macro".
+    invocation.environment.always.iter().all(locale) && find(messages, b"macro").is_none()
+}
+
+/// Looks for a precompiled header that the compiler could take silently in place of a header.
+///
+/// GCC takes `X.gch` for the first header only, from any directory of the chain up to the header's own; clang takes
+/// `X.pch` or `X.gch` for `-include X`. `chain` lists the directories in which the toolchain searches, in any order.
+pub fn precompiled_header(
+    invocation: &Invocation,
+    text: &Preprocessed<'_>,
+    chain: &[Vec<u8>],
+    files: &dyn Files,
+) -> Option<Bypass> {
+    let present = |name: &[u8]| files.kind(name) != FileKind::Absent;
+    let forced = invocation
+        .forced_includes
+        .iter()
+        .flat_map(|name| [[name.as_slice(), b".gch"].concat(), [name.as_slice(), b".pch"].concat()]);
+    let mut candidates: Vec<Vec<u8>> = forced.collect();
+    if !invocation.kind.is_clang() {
+        let directories: Vec<&[u8]> =
+            chain.iter().chain(&invocation.include_directories).map(Vec::as_slice).collect();
+        let source_directory = parent(&invocation.source);
+        for file in text.files().iter().skip(1).filter(|file| file.leads) {
+            candidates.push([file.path.as_slice(), b".gch"].concat());
+            for spelling in spellings(&file.path, &directories, source_directory) {
+                let beside = directories
+                    .iter()
+                    .map(|directory| [directory, b"/".as_slice(), spelling, b".gch"].concat());
+                candidates.extend(beside);
+                candidates.push([source_directory, b"/", spelling, b".gch"].concat());
+            }
+        }
+    }
+    let found = candidates.into_iter().find(|name| present(name))?;
+    Some(Bypass::new(Reason::CouldNotUsePrecompiledHeader, found))
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    memchr::memrchr(b'/', path).map_or(b".", |slash| &path[..slash])
+}
+
+/// Returns how an `#include` can have spelled a file that was found at `path`: what follows any searched directory.
+fn spellings<'a>(path: &'a [u8], directories: &[&[u8]], source_directory: &[u8]) -> Vec<&'a [u8]> {
+    let all = directories.iter().copied().chain([source_directory, parent(path)]);
+    let mut found: Vec<&[u8]> = all
+        .filter_map(|directory| path.strip_prefix(directory)?.strip_prefix(b"/"))
+        .chain((path.first() != Some(&b'/')).then_some(path))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}

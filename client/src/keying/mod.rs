@@ -1,0 +1,166 @@
+//! From an invocation and what was found out around it to the keys under which its result is looked up and stored.
+//!
+//! A preprocessed key holds the text of `-E`, what the preprocessor said on stderr, the raw digests of the source and of
+//! every file that the line markers name, and every argument that does not act through that text. Each compile has a key that binds it
+//! to its directories; it also has one that every checkout shares, if nothing of the directories can show.
+//!
+//! Invariant: under a shared key the root is missing from the hash only where it stood in a line marker, in the source's name or in an
+//! option's path, and then no option, builtin or output carries it on.
+
+mod conditions;
+
+#[cfg(test)]
+mod tests;
+
+pub use conditions::{messages_can_be_stored, obstacle, precompiled_header, quarter_hour};
+
+use crate::cpp::{FileFacts, Places, Preprocessed};
+use crate::invocation::{Invocation, KeyRole};
+use dccache_protocol::digest::Digest;
+use dccache_protocol::ids::{Namespace, ToolchainId};
+use dccache_protocol::keys::{
+    Common, PreprocessedBase, PreprocessedKey, Sharing, preprocessed_base, spelled,
+};
+
+/// Whether the compiler is made to write colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// It writes plain text.
+    Plain,
+    /// It writes for a terminal: the variables that shape that are in the key.
+    Terminal,
+}
+
+/// What the keys hold beside the invocation and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Ingredients<'a> {
+    /// Namespace of the project or team.
+    pub namespace: &'a Namespace,
+    /// Files that decide the output.
+    pub toolchain: ToolchainId,
+    /// What [`Invocation::native`] stands for on this machine; empty when that is empty.
+    pub native: &'a [Vec<u8>],
+    /// Digests of `extra_files_to_hash`, in the configured order.
+    pub extra_files: &'a [Digest],
+    /// Digests of [`Invocation::option_files`], in their order.
+    pub option_files: &'a [Digest],
+    /// Whether the compiler is to write colours.
+    pub color: Color,
+    /// Facts of all inputs, joined.
+    pub facts: FileFacts,
+    /// What the preprocessor wrote to stderr.
+    pub messages: &'a [u8],
+    /// Digests of the files of [`Preprocessed::files`], in their order.
+    pub raw: &'a [Digest],
+}
+
+/// Keys of one compile. Both are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Shared by every checkout; `None` when directories could show. A result in which [`Places::leak_into`] finds
+    /// something is not stored under it.
+    pub free: Option<PreprocessedKey>,
+    /// Bound to root and working directory; always sound.
+    pub bound: PreprocessedKey,
+}
+
+/// Makes the keys of a compile from its preprocessed text.
+pub fn preprocessed_keys(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    text: &Preprocessed<'_>,
+) -> Keys {
+    let base = base(invocation, ingredients, places, text);
+    let bound =
+        Sharing::Bound { root: places.root.to_vec(), working_directory: places.working_directory.to_vec() };
+    let free = may_share(invocation, places) && text.hides(places);
+    Keys { free: free.then(|| base.shared(&Sharing::Free)), bound: base.shared(&bound) }
+}
+
+/// Whether the options let the result be shared: all are path-free, and those that are hashed as they are name no directory.
+fn may_share(invocation: &Invocation, places: &Places<'_>) -> bool {
+    let facts = &invocation.facts;
+    if facts.leaks_directory || facts.leaks_output || invocation.language.is_preprocessed() {
+        return false;
+    }
+    let names_place = |bytes: &[u8]| memchr::memmem::find(bytes, places.root).is_some();
+    let mut kept = invocation.arguments.iter().filter(|argument| argument.role == KeyRole::Always);
+    places.can_be_hidden() && !kept.any(|argument| names_place(&argument.bytes))
+}
+
+/// Arguments of one key, and where in it the option files are named.
+struct KeyArguments {
+    words: Vec<Vec<u8>>,
+    /// Index in `words` of each of [`Invocation::option_files`].
+    option_files: Vec<u32>,
+}
+
+fn arguments(invocation: &Invocation, places: &Places<'_>) -> KeyArguments {
+    let with_text = conditions::text_arguments_show(invocation);
+    let mut chosen = KeyArguments { words: Vec::new(), option_files: Vec::new() };
+    for (index, argument) in invocation.arguments.iter().enumerate() {
+        if argument.role == KeyRole::Text && !with_text {
+            continue;
+        }
+        if invocation.option_files.iter().any(|file| file.argument == index) {
+            chosen.option_files.push(chosen.words.len() as u32);
+        }
+        let (option, path) = argument.bytes.split_at(argument.path_at.unwrap_or(argument.bytes.len()));
+        chosen.words.push(match argument.path_at {
+            Some(_) => [option, &spelled(places.root, path)].concat(),
+            None => option.to_vec(),
+        });
+    }
+    chosen
+}
+
+fn base(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    text: &Preprocessed<'_>,
+) -> PreprocessedBase {
+    let arguments = arguments(invocation, places);
+    let environment = environment(invocation, ingredients);
+    let option_files = arguments.option_files.iter().copied().zip(ingredients.option_files.iter().copied());
+    let option_files: Vec<_> = option_files.collect();
+    let output = invocation.shown_output.as_ref().map(|path| spelled(places.root, path));
+    let common = Common {
+        namespace: ingredients.namespace,
+        language: invocation.language.name(),
+        toolchain: ingredients.toolchain,
+        driver: &invocation.driver,
+        native: ingredients.native,
+        environment: &environment,
+        extra_files: ingredients.extra_files,
+        dependency_mode: invocation.depend.as_ref().map_or(0, |depend| depend.key_mode()),
+        color: ingredients.color == Color::Terminal,
+        source: &spelled(places.root, &invocation.source),
+        output: output.as_deref(),
+        recorded: &[],
+        arguments: &arguments.words,
+        option_files: &option_files,
+    };
+    // The length in front keeps messages and text apart.
+    let length = (ingredients.messages.len() as u64).to_le_bytes();
+    let mut pieces = vec![length.as_slice(), ingredients.messages];
+    pieces.extend(text.pieces(places));
+    preprocessed_base(&common, &pieces, ingredients.raw)
+}
+
+fn environment(invocation: &Invocation, ingredients: &Ingredients<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let chosen = &invocation.environment;
+    let facts = &ingredients.facts;
+    let mut environment = chosen.always.clone();
+    if facts.date || facts.time || facts.timestamp {
+        environment.extend_from_slice(&chosen.time);
+    }
+    if ingredients.color == Color::Terminal {
+        environment.extend_from_slice(&chosen.terminal);
+    }
+    if conditions::text_arguments_show(invocation) {
+        environment.extend_from_slice(&chosen.include);
+    }
+    environment
+}

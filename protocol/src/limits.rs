@@ -112,6 +112,12 @@ pub const CONNECTIONS_PER_PEER_MAX: usize = 64;
 /// Longest TLS handshake, in ms.
 pub const HANDSHAKE_MS: u64 = 5_000;
 
+/// Longest time in which a frame that was begun must end, and in which a peer must take what is sent, in ms: 35 KB/s for the largest frame.
+pub const FRAME_MS: u64 = 30_000;
+
+/// Longest time without a single byte in the middle of a bulk transfer, in ms.
+pub const BULK_STALL_MS: u64 = 10_000;
+
 /// Requests that one connection may have in progress. A permit belongs to the work, so cancelling frees nothing early.
 pub const REQUESTS_PER_CONNECTION_MAX: usize = 64;
 

@@ -4,6 +4,7 @@
 //! configurations; [`listener`] and [`dial`] produce streams whose other end is an [`peer::Authenticated`] peer; [`rpc`] and [`bulk`]
 //! speak over them; [`pool`] keeps them and gives up on nodes that do not answer.
 
+pub mod bulk;
 pub mod clock;
 pub mod dial;
 pub mod endpoint;
@@ -11,6 +12,9 @@ pub mod frame;
 pub mod identity;
 pub mod listener;
 pub mod peer;
+pub mod pool;
 pub mod revocation;
+pub mod rpc;
 pub mod stream;
 pub mod trust;
+pub mod work;

@@ -1,8 +1,8 @@
 //! The other end of a connection, after every check.
 
 use crate::identity::{KeyId, PeerName, Subject};
-use crate::revocation::Revoked;
 use crate::trust::Trust;
+use dccache_protocol::control::Revoked;
 use dccache_protocol::ids::NodeId;
 use dccache_protocol::token::Role;
 use serde::{Deserialize, Serialize};
@@ -146,5 +146,5 @@ fn is_revoked(trust: &Trust, peer: &Peer) -> bool {
     let view = trust.revocations();
     let node = peer.node().is_some_and(|id| view.is_revoked(Revoked::Node(id)));
     let keys = [KeyId::of(peer.subject.key), peer.issuer];
-    node || keys.into_iter().any(|key| view.is_revoked(Revoked::Key(key)))
+    node || keys.into_iter().any(|key| view.is_revoked(Revoked::Key(*key.digest())))
 }

@@ -5,20 +5,11 @@
 
 use crate::identity::{KeyId, PeerName};
 use crate::peer::Peer;
-use dccache_protocol::ids::NodeId;
+use dccache_protocol::control::{RevocationList, Revoked};
 use dccache_protocol::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
-
-/// Something whose certificates no longer count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Revoked {
-    /// Every certificate of a node.
-    Node(NodeId),
-    /// Every certificate for a key, and every certificate that an issuer with this key signed.
-    Key(KeyId),
-}
 
 /// The revocations in force and the connections that they can cut. Cheap to clone; all clones are one view.
 #[derive(Clone, Debug, Default)]
@@ -41,15 +32,16 @@ struct Open {
 }
 
 impl RevocationView {
-    /// Puts a list in force and cuts the connections that it revokes; returns how many. A list that is not newer changes nothing.
-    pub fn replace(&self, number: u64, revoked: impl IntoIterator<Item = Revoked>) -> usize {
+    /// Puts a list in force, whose signature the caller has checked, and cuts the connections that it revokes; returns how many. A list
+    /// that is not newer changes nothing.
+    pub fn apply(&self, list: &RevocationList) -> usize {
         let mut state = self.lock();
-        if number <= state.number {
+        if list.number <= state.number {
             return 0;
         }
-        state.number = number;
+        state.number = list.number;
         // What was revoked once stays so, whatever a later list leaves out.
-        state.revoked.extend(revoked);
+        state.revoked.extend(&list.revoked);
         let state = &*state;
         let hit = |open: &&Open| open.names[..open.count].iter().any(|name| state.revoked.contains(name));
         state.open.values().filter(hit).map(|open| open.cut.cancel()).count()
@@ -78,8 +70,8 @@ impl RevocationView {
 
     /// Registers a connection; `None` when its peer is revoked.
     pub(crate) fn register(&self, peer: &Peer) -> Option<Registration> {
-        let key = Revoked::Key(KeyId::of(peer.subject.key));
-        let issuer = Revoked::Key(peer.issuer);
+        let key = Revoked::Key(*KeyId::of(peer.subject.key).digest());
+        let issuer = Revoked::Key(*peer.issuer.digest());
         let (names, count) = match peer.subject.name {
             PeerName::Node(id) => ([key, issuer, Revoked::Node(id)], 3),
             PeerName::Client(_) => ([key, issuer, key], 2),

@@ -1,6 +1,7 @@
 //! A cluster's authority, clocks that tests set, and endpoints on loopback addresses.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+use dccache_protocol::control::{RevocationList, Revoked};
 use dccache_protocol::ids::NodeId;
 use dccache_protocol::time::{Clock, UnixMillis};
 use dccache_protocol::token::Role;
@@ -79,6 +80,10 @@ impl Cluster {
         let key = KeyPair::generate().unwrap();
         let terms = LeafTerms::client(role, key.public());
         self.issue(key, &terms)
+    }
+
+    pub fn revocations(&self, number: u64, revoked: Vec<Revoked>) -> RevocationList {
+        RevocationList { cluster: self.authority.root.cluster(), number, issued: NOW, revoked }
     }
 
     /// Returns the endpoint of node NUMBER.

@@ -28,7 +28,7 @@ impl Key {
 const SWITCH: &str = "true or false";
 
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 12] = [
+pub static KEYS: [Key; 14] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -42,6 +42,17 @@ pub static KEYS: [Key; 12] = [
             Ok(())
         },
         show: |config| if config.agent == AgentUse::Auto { "auto".into() } else { "never".into() },
+    },
+    Key {
+        name: "agent_idle",
+        variable: "DCCACHE_AGENT_IDLE",
+        allowed: "seconds, 1 to 86400",
+        set: |config, text| {
+            let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+            config.agent_idle_s = seconds.ok_or(())?;
+            Ok(())
+        },
+        show: |config| config.agent_idle_s.to_string(),
     },
     Key {
         name: "base_dir",
@@ -165,6 +176,16 @@ pub static KEYS: [Key; 12] = [
         allowed: SWITCH,
         set: |config, text| switch(&mut config.stats, text),
         show: |config| config.stats.to_string(),
+    },
+    Key {
+        name: "trust_accept",
+        variable: "DCCACHE_TRUST_ACCEPT",
+        allowed: crate::agent::policy::ALLOWED,
+        set: |config, text| {
+            config.trust_accept = text.parse().map_err(|_| ())?;
+            Ok(())
+        },
+        show: |config| config.trust_accept.to_string(),
     },
 ];
 

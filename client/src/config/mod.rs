@@ -12,6 +12,7 @@ pub use error::ConfigError;
 pub use keys::{KEYS, Key};
 pub use size::parse_size;
 
+use crate::agent::policy::Policy;
 use crate::home::Home;
 use dccache_protocol::ids::Namespace;
 use raw::RawConfig;
@@ -26,6 +27,10 @@ const FILE_MAX: u64 = 256 << 10;
 
 /// Largest local store where nothing else is said, in bytes: 5 GiB, as ccache.
 pub const DEFAULT_MAX_SIZE: u64 = 5 << 30;
+
+/// Idle time after which the agent ends where nothing else is said, in seconds: longer than the pauses between two builds of a person
+/// at work.
+pub const AGENT_IDLE_S: u64 = 600;
 
 /// How a toolchain is told from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +90,10 @@ pub struct Config {
     pub path: Option<OsString>,
     /// Whether compiles speak to the agent.
     pub agent: AgentUse,
+    /// Idle time after which the agent ends, in seconds, 1 to 86,400.
+    pub agent_idle_s: u64,
+    /// Whose entries are accepted from the ring.
+    pub trust_accept: Policy,
 }
 
 impl Default for Config {
@@ -102,6 +111,8 @@ impl Default for Config {
             sloppiness: Sloppiness::default(),
             path: None,
             agent: AgentUse::Auto,
+            agent_idle_s: AGENT_IDLE_S,
+            trust_accept: Policy::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Eviction: the oldest segments go; what was read since gets a second chance.
 //!
-//! Order, so that a crash at any point loses nothing but what was evicted: write what is kept and the *evicted* record, sync,
-//! commit the index without the old places, then remove the files. A crash before the removal is finished at the next
+//! Order, so that a crash at any point loses nothing but what was evicted: write what is kept, sync, write the *evicted* record,
+//! sync, commit the index without the old places, then remove the files. A crash before the removal is finished at the next
 //! open, because the *evicted* record says which segments no longer count.
 //!
 //! Invariant: a round frees at least half a segment if it can, and writes at most a quarter of what it frees and one *evicted*
@@ -46,6 +46,8 @@ impl Core {
         for (key, place) in plan.keep {
             self.give_second_chance(log, key, &place)?;
         }
+        // Alone behind a sync: it must not arrive where what was kept, or replaced what goes, did not.
+        self.sync.settle(self.sync.newest())?;
         let evicted = self.evicted(log, &victims, &plan.lose);
         let payload = evicted.encode();
         let nowhere = RecordId::from_digest(Digest::from_bytes([0; 32]));

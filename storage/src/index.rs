@@ -29,6 +29,11 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 pub(crate) struct IndexError(String);
 
 impl IndexError {
+    /// More changes than memory may hold.
+    pub(crate) fn too_large() -> Self {
+        Self("too large for memory".to_owned())
+    }
+
     /// The index knows of a log that is not there.
     pub(crate) fn behind() -> Self {
         Self("the log ends before the position of the index".to_owned())
@@ -108,6 +113,16 @@ pub(crate) enum Commit {
     Durable,
 }
 
+/// Where what the overlay does not hold is looked up.
+#[derive(Debug)]
+enum Backing {
+    /// Nowhere: every look-up fails.
+    Closed,
+    /// There is no room for a file: the overlay holds everything, and commits fail.
+    Memory,
+    File(Database),
+}
+
 /// Places of all records.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -116,7 +131,7 @@ pub(crate) struct Index {
     cache_bytes: usize,
     check_bytes: u64,
     overlay: RwLock<Overlay>,
-    database: RwLock<Option<Database>>,
+    backing: RwLock<Backing>,
     flush: Mutex<()>,
 }
 
@@ -130,22 +145,37 @@ impl Index {
             cache_bytes,
             check_bytes,
             overlay,
-            database: RwLock::new(None),
+            backing: RwLock::new(Backing::Closed),
             flush: Mutex::new(()),
         }
     }
 
-    /// Opens the database that is there and forgets all changes that it does not hold.
+    /// Opens the database that is there, checks all of it unless it is too large, and forgets all changes that it does not hold.
     pub(crate) fn open(&self) -> Result<Meta, IndexError> {
+        self.open_file(self.check_bytes)
+    }
+
+    /// Opens the database that this process wrote and that failed, and forgets all changes that it does not hold.
+    pub(crate) fn reopen(&self) -> Result<Meta, IndexError> {
+        self.open_file(0)
+    }
+
+    /// Keeps everything in the overlay from here on.
+    pub(crate) fn stay_in_memory(&self) {
+        self.close();
+        *self.backing_mut() = Backing::Memory;
+    }
+
+    fn open_file(&self, check_bytes: u64) -> Result<Meta, IndexError> {
         self.close();
         let file = self.disk.open(INDEX_FILE).map_err(failed)?;
-        let check = file.length().map_err(failed)? <= self.check_bytes;
+        let check = file.length().map_err(failed)? <= check_bytes;
         let database = guarded(|| Ok(self.builder(check).create_with_backend(Backend(file))?))?;
         let meta = guarded(|| {
             let table = database.begin_read()?.open_table(META)?;
             Ok(table.get("log")?.and_then(|bytes| Meta::decode(bytes.value(), self.salt)))
         })?;
-        *self.database_mut() = Some(database);
+        *self.backing_mut() = Backing::File(database);
         meta.ok_or_else(|| IndexError("no log position of this version".to_owned()))
     }
 
@@ -164,16 +194,16 @@ impl Index {
             transaction.open_table(META)?;
             Ok(transaction.commit()?)
         })?;
-        *self.database_mut() = Some(database);
+        *self.backing_mut() = Backing::File(database);
         Ok(())
     }
 
     /// Closes the database and forgets all changes that it does not hold.
     pub(crate) fn close(&self) {
         *self.overlay_mut() = Overlay::default();
-        let database = self.database_mut().take();
+        let backing = std::mem::replace(&mut *self.backing_mut(), Backing::Closed);
         let _closed = guarded(|| {
-            drop(database);
+            drop(backing);
             Ok(())
         });
     }
@@ -185,7 +215,7 @@ impl Index {
         }
         let mut bytes = [0; KEY_MAX];
         let length = key.encode(&mut bytes);
-        self.with_database(|database| {
+        self.with_database(None, |database| {
             let table = database.begin_read()?.open_table(PLACES)?;
             Ok(table.get(&bytes[..length])?.and_then(|place| Location::decode(place.value())))
         })
@@ -206,7 +236,7 @@ impl Index {
         let (mut low, mut high) = ([0; KEY_MAX], [0; KEY_MAX]);
         let (low_length, high_length) = (first.encode(&mut low), last.encode(&mut high));
         let wanted = limit.saturating_add(found.len());
-        let stored = self.with_database(|database| {
+        let stored = self.with_database(Vec::new(), |database| {
             let table = database.begin_read()?.open_table(PLACES)?;
             let mut stored = Vec::new();
             for item in table.range::<&[u8]>(&low[..low_length]..=&high[..high_length])?.take(wanted) {
@@ -247,13 +277,17 @@ impl Index {
         builder
     }
 
+    /// Runs `work` on the database; `empty` is the answer when everything is in the overlay.
     fn with_database<T>(
         &self,
+        empty: T,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, IndexError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_ref().ok_or_else(|| IndexError("closed".to_owned()))?;
-        guarded(|| work(database))
+        match &*self.backing.read().unwrap_or_else(PoisonError::into_inner) {
+            Backing::File(database) => guarded(|| work(database)),
+            Backing::Memory => Ok(empty),
+            Backing::Closed => Err(IndexError("closed".to_owned())),
+        }
     }
 
     fn overlay(&self) -> RwLockReadGuard<'_, Overlay> {
@@ -264,8 +298,8 @@ impl Index {
         self.overlay.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
-        self.database.write().unwrap_or_else(PoisonError::into_inner)
+    fn backing_mut(&self) -> RwLockWriteGuard<'_, Backing> {
+        self.backing.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -288,28 +322,36 @@ impl Flush<'_> {
 
     /// Commits what was collected. After an error the index must be opened again.
     pub(crate) fn commit(self, commit: Commit) -> Result<(), IndexError> {
-        let meta = self.meta.encode(self.index.salt);
-        self.index.with_database(|database| {
-            let mut transaction = database.begin_write()?;
-            match commit {
-                Commit::Visible => transaction.set_durability(redb::Durability::None)?,
-                Commit::Durable => transaction.set_quick_repair(true),
-            }
-            let mut places = transaction.open_table(PLACES)?;
-            let mut bytes = [0; KEY_MAX];
-            for (key, place) in self.changes.iter() {
-                let length = key.encode(&mut bytes);
-                match place {
-                    Some(place) => drop(places.insert(&bytes[..length], &place.encode())?),
-                    None => drop(places.remove(&bytes[..length])?),
-                }
-            }
-            drop(places);
-            transaction.open_table(META)?.insert("log", meta.as_slice())?;
-            Ok(transaction.commit()?)
+        let committed = self.index.with_database(false, |database| {
+            self.write(database, commit)?;
+            Ok(true)
         })?;
+        if !committed {
+            return Err(IndexError("there is no index file".to_owned()));
+        }
         self.index.overlay_mut().flushing = Arc::default();
         Ok(())
+    }
+
+    fn write(&self, database: &Database, commit: Commit) -> Result<(), redb::Error> {
+        let meta = self.meta.encode(self.index.salt);
+        let mut transaction = database.begin_write()?;
+        match commit {
+            Commit::Visible => transaction.set_durability(redb::Durability::None)?,
+            Commit::Durable => transaction.set_quick_repair(true),
+        }
+        let mut places = transaction.open_table(PLACES)?;
+        let mut bytes = [0; KEY_MAX];
+        for (key, place) in self.changes.iter() {
+            let length = key.encode(&mut bytes);
+            match place {
+                Some(place) => drop(places.insert(&bytes[..length], &place.encode())?),
+                None => drop(places.remove(&bytes[..length])?),
+            }
+        }
+        drop(places);
+        transaction.open_table(META)?.insert("log", meta.as_slice())?;
+        Ok(transaction.commit()?)
     }
 }
 

@@ -2,10 +2,9 @@
 
 use crate::config::Config;
 use crate::disk::{Disk, DiskFile};
-use crate::error::WriteError;
 use crate::format::{Entry, Kind, Salt};
 use crate::hot::HotSet;
-use crate::index::{Commit, Index, IndexError, Meta, Position};
+use crate::index::{Index, IndexError, Meta, Position};
 use crate::overlay::{IndexKey, Location};
 use crate::record::RecordKind;
 use crate::segments::Segments;
@@ -129,14 +128,6 @@ impl Core {
     pub(crate) fn is_at(&self, key: &IndexKey, place: &Location) -> Result<bool, IndexError> {
         let now = self.index.lookup(key)?;
         Ok(now.is_some_and(|now| (now.segment, now.offset) == (place.segment, place.offset)))
-    }
-
-    /// Commits the index durably under the log's lock, after everything it points to was synced.
-    pub(crate) fn flush(&self, log: &mut Log) -> Result<(), WriteError> {
-        let mut flush = self.index.begin_flush();
-        flush.collect(log.meta_now());
-        self.sync.settle(self.sync.newest())?;
-        flush.commit(Commit::Durable).or_else(|error| self.reopen_index(log, &error))
     }
 
     fn forget(&self, log: &mut Log, old: Option<Location>) {

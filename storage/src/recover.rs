@@ -3,13 +3,22 @@
 use crate::error::WriteError;
 use crate::format::{Entry, Evicted, Kind, SEGMENT_HEADER};
 use crate::index::{Commit, IndexError, Meta, Position};
-use crate::log::{Core, FLUSH_CHANGES, Log, key_of, place_of};
+use crate::log::{CHANGES_MAX, Core, FLUSH_CHANGES, Log, key_of, place_of};
 use crate::open::IndexState;
 use crate::overlay::IndexKey;
 use dccache_protocol::ids::Partition;
 
 /// Records that are looked up at once when a partition is dropped.
 const DROP_BATCH: usize = 4096;
+
+/// What a replay does with the changes that it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Commits them durably, in pieces.
+    Commit,
+    /// Keeps up to [`CHANGES_MAX`] of them in memory.
+    Hold,
+}
 
 impl From<IndexError> for WriteError {
     fn from(_: IndexError) -> Self {
@@ -20,27 +29,45 @@ impl From<IndexError> for WriteError {
 impl Core {
     /// Opens the index and replays what the log holds beyond it; builds it anew if anything about it is wrong.
     pub(crate) fn load_index(&self, log: &mut Log) -> Result<(IndexState, u64), IndexError> {
-        let reason = match self.take_up_index(log) {
+        let taken_up = self.index.open().and_then(|meta| self.take_up(log, meta, Pace::Commit));
+        let reason = match taken_up {
             Ok(replayed) => return Ok((IndexState::Reused, replayed)),
             Err(error) => error.to_string(),
         };
         tracing::warn!(%reason, "index is rebuilt from the segments");
-        self.index.create()?;
-        log.meta = Meta::empty();
-        let replayed = self.replay(log, Position::default())?;
+        let rebuilt = self.rebuild(log, Pace::Commit);
+        // A full disk must not keep a node from serving what it has.
+        let replayed = rebuilt.or_else(|_| self.rebuild(log, Pace::Hold))?;
         Ok((IndexState::Rebuilt { reason }, replayed))
     }
 
     /// Opens the index again after it failed while the store was open. Writers wait; readers miss meanwhile.
+    ///
+    /// Commits nothing, unless memory demands it: the disk may be full. The next commit comes from whoever tries one.
     pub(crate) fn reopen_index(&self, log: &mut Log, error: &IndexError) -> Result<(), WriteError> {
         tracing::warn!(%error, "index is opened again");
         self.counters.index_failures.one();
-        self.sync.settle(self.sync.newest())?;
-        self.load_index(log).map(drop).map_err(|error| {
+        let taken_up = self.index.reopen().and_then(|meta| self.take_up(log, meta, Pace::Hold));
+        let rebuilt = taken_up.or_else(|_| self.rebuild(log, Pace::Hold));
+        rebuilt.or_else(|_| self.rebuild(log, Pace::Commit)).map(drop).map_err(|error| {
             tracing::error!(%error, "index is unavailable");
             self.index.close();
             WriteError::Index
         })
+    }
+
+    /// Syncs the log and commits the index durably, under the log's lock.
+    ///
+    /// Lock order: whoever calls holds no flush.
+    pub(crate) fn flush(&self, log: &mut Log) -> Result<(), WriteError> {
+        self.sync.settle(self.sync.newest())?;
+        let Err(error) = self.commit_at(log, log.meta_now().position) else { return Ok(()) };
+        self.reopen_index(log, &error)?;
+        if let Err(error) = self.commit_at(log, log.meta_now().position) {
+            self.reopen_index(log, &error)?;
+            return Err(WriteError::Index);
+        }
+        Ok(())
     }
 
     /// Makes all records of a partition unknown.
@@ -59,14 +86,22 @@ impl Core {
         }
     }
 
-    fn take_up_index(&self, log: &mut Log) -> Result<u64, IndexError> {
-        let meta = self.index.open()?;
+    fn take_up(&self, log: &mut Log, meta: Meta, pace: Pace) -> Result<u64, IndexError> {
         let position = meta.position;
         if !self.reaches(log, position) {
             return Err(IndexError::behind());
         }
         log.meta = meta;
-        self.replay(log, position)
+        self.replay(log, position, pace)
+    }
+
+    fn rebuild(&self, log: &mut Log, pace: Pace) -> Result<u64, IndexError> {
+        match (self.index.create(), pace) {
+            (Err(_), Pace::Hold) => self.index.stay_in_memory(),
+            (created, _) => created?,
+        }
+        log.meta = Meta::empty();
+        self.replay(log, Position::default(), pace)
     }
 
     /// Says whether the log holds everything up to `position`.
@@ -85,8 +120,8 @@ impl Core {
         end >= position.offset
     }
 
-    /// Applies everything from `from` on and commits it.
-    fn replay(&self, log: &mut Log, from: Position) -> Result<u64, IndexError> {
+    /// Applies everything from `from` on.
+    fn replay(&self, log: &mut Log, from: Position, pace: Pace) -> Result<u64, IndexError> {
         let mut replayed = 0;
         let numbers = self.segments.list().into_iter().map(|(number, _)| number);
         for number in numbers.filter(|number| *number >= from.segment) {
@@ -98,11 +133,17 @@ impl Core {
                 self.apply(log, number, entry)?;
                 replayed += 1;
             }
-            if self.index.waiting() >= FLUSH_CHANGES {
-                self.commit_at(log, Position { segment: number + 1, offset: 0 })?;
+            match pace {
+                Pace::Commit if self.index.waiting() >= FLUSH_CHANGES => {
+                    self.commit_at(log, Position { segment: number.saturating_add(1), offset: 0 })?;
+                }
+                Pace::Hold if self.index.waiting() > CHANGES_MAX => return Err(IndexError::too_large()),
+                _ => {}
             }
         }
-        self.commit_at(log, log.meta_now().position)?;
+        if pace == Pace::Commit {
+            self.commit_at(log, log.meta_now().position)?;
+        }
         Ok(replayed)
     }
 

@@ -138,7 +138,9 @@ impl Core {
             Commit::Durable => self.sync.settle(ticket),
         };
         if let Err(error) = flush.commit(commit) {
-            self.reopen_index(&mut self.log(), &error)?;
+            let mut log = self.log();
+            self.reopen_index(&mut log, &error)?;
+            self.flush(&mut log)?;
         }
         synced
     }

@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A clock that tests set.
 #[derive(Debug)]
-pub struct TestClock(AtomicU64);
+pub(crate) struct TestClock(AtomicU64);
 
 impl TestClock {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(1_700_000_000_000)))
     }
 
-    pub fn advance(&self, ms: u64) {
+    pub(crate) fn advance(&self, ms: u64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
 }
@@ -30,7 +30,7 @@ impl Clock for TestClock {
 }
 
 /// Small segments, no thread, no hot set.
-pub fn small() -> Config {
+pub(crate) fn small() -> Config {
     Config {
         segment_bytes: 128 << 10,
         hot_bytes: 0,
@@ -41,16 +41,16 @@ pub fn small() -> Config {
     }
 }
 
-pub fn open(directory: &Path, config: &Config) -> Store {
+pub(crate) fn open(directory: &Path, config: &Config) -> Store {
     Store::open(directory, config.clone(), TestClock::new()).expect("the store opens").0
 }
 
-pub fn id(number: u64) -> RecordId {
+pub(crate) fn id(number: u64) -> RecordId {
     RecordId::from_digest(Digest::of(&number.to_le_bytes()))
 }
 
 /// An id in a partition of the caller's choice.
-pub fn id_in(partition: Partition, number: u64) -> RecordId {
+pub(crate) fn id_in(partition: Partition, number: u64) -> RecordId {
     let mut bytes = *id(number).digest().as_bytes();
     let top = (partition.index() as u16) << 4;
     let first = top | u16::from(bytes[1] & 0xF);
@@ -59,7 +59,7 @@ pub fn id_in(partition: Partition, number: u64) -> RecordId {
 }
 
 /// Bytes that only this number and version have.
-pub fn payload(number: u64, version: u64, size: usize) -> Vec<u8> {
+pub(crate) fn payload(number: u64, version: u64, size: usize) -> Vec<u8> {
     let mut seed = blake3_of(number, version).into_iter().cycle();
     (0..size).map(|_| seed.next().expect("a cycle never ends")).collect()
 }
@@ -69,25 +69,25 @@ fn blake3_of(number: u64, version: u64) -> [u8; 32] {
     *Digest::of(&bytes).as_bytes()
 }
 
-pub fn bundle(number: u64, version: u64, size: usize) -> NewRecord {
+pub(crate) fn bundle(number: u64, version: u64, size: usize) -> NewRecord {
     let payload = payload(number, version, size).into();
     NewRecord { id: id(number), kind: RecordKind::Bundle, stamp: ReceiptStamp(version), payload }
 }
 
-pub fn put(store: &Store, record: NewRecord) -> PutOutcome {
+pub(crate) fn put(store: &Store, record: NewRecord) -> PutOutcome {
     store.put(record, Durability::Grouped).expect("the disk has room")
 }
 
-pub fn stored(record: &NewRecord) -> Record {
+pub(crate) fn stored(record: &NewRecord) -> Record {
     let NewRecord { id, kind, stamp, payload } = record.clone();
     Record { id, kind, stamp, payload }
 }
 
 /// A small generator of seeded decisions (splitmix64).
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

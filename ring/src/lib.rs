@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod balance;
+pub mod control;
 #[cfg(test)]
 mod fixture;
 pub mod moves;

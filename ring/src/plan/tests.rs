@@ -70,7 +70,7 @@ proptest! {
         let mut turned = straight.clone();
         turned.members.rotate_left(shuffle as usize % weights.len());
         turned.members.reverse();
-        let first = plan_first(cluster(), straight.clone()).unwrap();
+        let first = plan_first(cluster(), straight).unwrap();
         prop_assert_eq!(&first, &plan_first(cluster(), turned.clone()).unwrap());
         turned.members.pop();
         turned.voters.retain(|&voter| turned.members.iter().any(|member| member.id == voter));
@@ -223,7 +223,7 @@ fn stand_ins_are_all_others_and_distinct_zones_come_first() {
         let others: Vec<&Member> = stand_ins(&layout, partition).collect();
         assert_eq!(owners.len() + others.len(), 9);
         let shares_zone = |other: &&Member| owners.iter().any(|owner| owner.zone == other.zone);
-        assert!(others.is_sorted_by_key(|other| shares_zone(other)));
+        assert!(others.is_sorted_by_key(shares_zone));
         assert!(!others.iter().any(|other| owners.contains(other)));
     }
 }

@@ -109,6 +109,12 @@ pub const HANDSHAKES_MAX: usize = 512;
 /// Most open connections of one peer: a client holds a handful, a node a handful per channel; one stolen key cannot take every place.
 pub const CONNECTIONS_PER_PEER_MAX: usize = 64;
 
+/// Most open enrolment connections: no certificate stands before them, and a cluster gains a handful of machines a day.
+pub const ENROLMENTS_MAX: usize = 64;
+
+/// Most open enrolment connections from one network (/24 or /64): a rack that is set up at once, not one attacker taking every place.
+pub const ENROLMENTS_PER_NETWORK_MAX: usize = 16;
+
 /// Longest TLS handshake, in ms.
 pub const HANDSHAKE_MS: u64 = 5_000;
 

@@ -16,7 +16,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
+
+const STALL: Duration = Duration::from_millis(limits::BULK_STALL_MS);
 
 /// Why a transfer failed; the connection is of no further use.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,17 @@ fn announced(answer: &BulkAnswer) -> u64 {
     if let BulkAnswer::Record { length, .. } = answer { *length } else { 0 }
 }
 
-/// Makes one transfer: sends a request with its bytes, receives an answer with its bytes.
+/// How long a transfer may take: until the answer begins, and then without a byte. A value whose bytes flow is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// When the head of the answer must have come.
+    pub answer_by: Instant,
+    /// Longest time without a byte after that.
+    pub stall: Duration,
+}
+
+/// Makes one transfer: sends a request with its bytes, receives an answer with its bytes. The answer's head is waited for without a bound
+/// of its own; put a deadline around it or use [`transfer_within`].
 ///
 /// # Errors
 /// See [`BulkError`]. Cancel safety: none; drop the stream after a cancelled transfer.
@@ -78,15 +90,39 @@ pub async fn transfer(
     request: &BulkRequest,
     payload: &[u8],
 ) -> Result<(BulkAnswer, Vec<u8>), BulkError> {
+    let answer = ask(stream, request, payload).await?;
+    let payload = receive(stream, announced(&answer), STALL).await?;
+    Ok((answer, payload))
+}
+
+/// Makes one transfer within a patience.
+///
+/// # Errors
+/// As [`transfer`]; [`BulkError::Stalled`] when the patience ends.
+pub async fn transfer_within(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &BulkRequest,
+    payload: &[u8],
+    patience: Patience,
+) -> Result<(BulkAnswer, Vec<u8>), BulkError> {
+    let asked = timeout_at(patience.answer_by, ask(stream, request, payload)).await;
+    let answer = asked.map_err(|_| BulkError::Stalled)??;
+    let payload = receive(stream, announced(&answer), patience.stall).await?;
+    Ok((answer, payload))
+}
+
+async fn ask(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &BulkRequest,
+    payload: &[u8],
+) -> Result<BulkAnswer, BulkError> {
     if request.length() != payload.len() as u64 {
         return Err(BulkError::Length);
     }
     moving(write_value(stream, request)).await??;
     send(stream, payload).await?;
     // The service works before it answers; how long that may take is the caller's deadline to say.
-    let answer = read_value(stream).await?;
-    let payload = receive(stream, announced(&answer)).await?;
-    Ok((answer, payload))
+    Ok(read_value(stream).await?)
 }
 
 /// Serves a connection until it ends. `answer` is called once per request, in a task that ends with its work, not with the connection.
@@ -113,7 +149,7 @@ where
             continue;
         };
         let held = budget.reserve(usize::try_from(request.length()).unwrap_or(usize::MAX)).await;
-        let payload = receive(&mut stream, request.length()).await?;
+        let payload = receive(&mut stream, request.length(), STALL).await?;
         let call = BulkCall { peer: peer.clone(), request, payload, budget: budget.clone() };
         let working = answer(call);
         let task = work.tasks().spawn(async move {
@@ -151,7 +187,11 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), payload: &[u8]) -> Result<
     moving(stream.flush()).await?.map_err(BulkError::Io)
 }
 
-async fn receive(stream: &mut (impl AsyncRead + Unpin), length: u64) -> Result<Vec<u8>, BulkError> {
+async fn receive(
+    stream: &mut (impl AsyncRead + Unpin),
+    length: u64,
+    stall: Duration,
+) -> Result<Vec<u8>, BulkError> {
     let length = usize::try_from(length).ok().filter(|&length| length <= limits::BUNDLE_MAX);
     let length = length.ok_or(BulkError::Length)?;
     let mut payload = Vec::new();
@@ -161,7 +201,8 @@ async fn receive(stream: &mut (impl AsyncRead + Unpin), length: u64) -> Result<V
         let grown = (payload.capacity() * 2).max(payload.len() + chunk).min(length);
         payload.reserve_exact(grown - payload.len());
         let mut part = (&mut *stream).take(chunk as u64);
-        if moving(part.read_buf(&mut payload)).await?? == 0 {
+        let read = timeout(stall, part.read_buf(&mut payload)).await.map_err(|_| BulkError::Stalled)?;
+        if read? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     }
@@ -182,5 +223,5 @@ async fn drain(stream: &mut (impl AsyncRead + Unpin), mut left: u64) -> Result<(
 }
 
 async fn moving<T>(step: impl Future<Output = T>) -> Result<T, BulkError> {
-    timeout(Duration::from_millis(limits::BULK_STALL_MS), step).await.map_err(|_| BulkError::Stalled)
+    timeout(STALL, step).await.map_err(|_| BulkError::Stalled)
 }

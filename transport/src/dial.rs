@@ -8,7 +8,7 @@ use crate::peer::{Authenticated, Peer, Refused, Route, authenticate};
 use crate::stream::SecureStream;
 use dccache_protocol::ids::NodeId;
 use dccache_protocol::time::Clock;
-use dccache_protocol::token::RootFingerprint;
+use dccache_protocol::token::{Role, RootFingerprint};
 use rustls::ClientConfig;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -87,7 +87,7 @@ impl Dialer {
         self
     }
 
-    /// Says how nodes are reached.
+    /// Says how nodes are reached. A node never goes through a tunnel: its address is part of who it is.
     pub fn through(mut self, route: Route) -> Self {
         self.route = route;
         self
@@ -116,6 +116,9 @@ impl Dialer {
     async fn open(&self, node: NodeId, address: SocketAddr, channel: Channel) -> Result<Outbound, DialError> {
         let failed = |source| DialError::Handshake { address, source };
         let untrusted = |source| DialError::Untrusted { address, source };
+        if self.route == Route::Tunnel && self.endpoint.identity().subject().role == Role::Node {
+            return Err(untrusted(Refused::Address));
+        }
         let tls = handshake(self.endpoint.client_config(channel), node, address, self.source).await?;
         let session = tls.get_ref().1;
         if session.alpn_protocol() != Some(channel.alpn()) {

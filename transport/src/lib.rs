@@ -12,6 +12,7 @@ pub mod frame;
 pub mod identity;
 pub mod listener;
 pub mod peer;
+mod places;
 pub mod pool;
 pub mod revocation;
 pub mod rpc;

@@ -5,11 +5,11 @@
 use crate::endpoint::{Channel, ENROLMENT, Endpoint};
 use crate::identity::{PeerName, is_identity_address};
 use crate::peer::{Authenticated, Peer, Refused, Route, authenticate};
+use crate::places::{Place, Places, host_of, network_of};
 use crate::stream::SecureStream;
 use dccache_protocol::limits;
 use dccache_protocol::token::Role;
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,6 +84,10 @@ pub struct Limits {
     pub handshakes_per_address: usize,
     /// Longest handshake.
     pub handshake: Duration,
+    /// Open enrolment connections in all. Anyone can open one, so they have a small bound of their own.
+    pub enrolments: usize,
+    /// Open enrolment connections from one network (/24 or /64).
+    pub enrolments_per_network: usize,
 }
 
 impl Default for Limits {
@@ -94,6 +98,8 @@ impl Default for Limits {
             handshakes: limits::HANDSHAKES_MAX,
             handshakes_per_address: limits::HANDSHAKES_PER_ADDRESS_MAX,
             handshake: Duration::from_millis(limits::HANDSHAKE_MS),
+            enrolments: limits::ENROLMENTS_MAX,
+            enrolments_per_network: limits::ENROLMENTS_PER_NETWORK_MAX,
         }
     }
 }
@@ -126,6 +132,8 @@ struct Shared {
     endpoint: Arc<Endpoint>,
     limits: Limits,
     connections: Arc<Semaphore>,
+    enrolments: Arc<Semaphore>,
+    networks: Arc<Places<IpAddr>>,
     half_open: Arc<Places<IpAddr>>,
     peers: Arc<Places<PeerName>>,
     counters: Mutex<Counters>,
@@ -150,8 +158,10 @@ impl Listener {
         let shared = Shared {
             endpoint,
             connections: Arc::new(Semaphore::new(limits.connections)),
-            half_open: Arc::new(Places::new(limits.handshakes_per_address)),
-            peers: Arc::new(Places::new(limits.connections_per_peer)),
+            enrolments: Arc::new(Semaphore::new(limits.enrolments)),
+            networks: Places::new(limits.enrolments_per_network),
+            half_open: Places::new(limits.handshakes_per_address),
+            peers: Places::new(limits.connections_per_peer),
             counters: Mutex::default(),
             limits,
         };
@@ -171,7 +181,7 @@ impl Listener {
         self.shared.count(|counters| counters.clone())
     }
 
-    /// Returns the next connection that passed every check. Handshakes go on only while this is awaited.
+    /// Returns the next connection that passed every check. New handshakes begin only while this is awaited.
     ///
     /// Cancel safety: a cancelled call loses nothing.
     pub async fn accept(&mut self) -> Inbound {
@@ -196,7 +206,7 @@ impl Listener {
 
     fn admit(&mut self, tcp: TcpStream, from: SocketAddr) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let place = self.shared.half_open.take(from.ip());
+        let place = self.shared.half_open.take(host_of(from.ip()));
         let Some(place) = place.filter(|_| self.handshakes.len() < self.shared.limits.handshakes) else {
             self.shared.count(|counters| counters.crowded += 1);
             tracing::debug!(%from, "connection dropped: too many unfinished handshakes");
@@ -276,25 +286,26 @@ impl Shared {
         from: SocketAddr,
     ) -> Result<Admitted, (Refused, Option<PeerName>)> {
         let session = tls.get_ref().1;
-        let permit = || self.connections.clone().try_acquire_owned().ok();
         let alpn = session.alpn_protocol().ok_or((Refused::Role, None))?;
         if alpn == ENROLMENT {
-            let permit = permit().ok_or((Refused::Connections, None))?;
-            return Ok(Admitted::Enrolment { from, permit });
+            let place = self.networks.take(network_of(from.ip()));
+            let taken = place.zip(self.enrolments.clone().try_acquire_owned().ok());
+            let (place, permit) = taken.ok_or((Refused::Connections, None))?;
+            return Ok(Admitted::Enrolment { from, permit, place });
         }
         let channel = Channel::from_alpn(alpn).ok_or((Refused::Role, None))?;
         let trust = self.endpoint.trust();
         let chain = session.peer_certificates().unwrap_or_default();
-        let peer = authenticate(trust, chain, from, Route::Direct)
-            .map_err(|(refused, peer)| (refused, peer.map(|peer| peer.name())))?;
+        let peer = authenticate(trust, chain, from, Route::Direct)?;
         let refused = |refused| (refused, Some(peer.name()));
         if channel == Channel::Control && peer.role() != Role::Node {
             return Err(refused(Refused::Role));
         }
         let place = self.peers.take(peer.name()).ok_or(refused(Refused::Connections))?;
-        let permit = permit().ok_or(refused(Refused::Connections))?;
+        let permit =
+            self.connections.clone().try_acquire_owned().map_err(|_| refused(Refused::Connections))?;
         let registration = trust.revocations().register(&peer).ok_or(refused(Refused::Revoked))?;
-        Ok(Admitted::Peer { peer, channel, permit, place, registration })
+        Ok(Admitted::Peer { peer: Box::new(peer), channel, permit, place, registration })
     }
 
     fn count<T>(&self, change: impl FnOnce(&mut Counters) -> T) -> T {
@@ -315,7 +326,7 @@ impl From<io::Error> for Turned {
 
 enum Admitted {
     Peer {
-        peer: Authenticated<Peer>,
+        peer: Box<Authenticated<Peer>>,
         channel: Channel,
         permit: OwnedSemaphorePermit,
         place: Place<PeerName>,
@@ -324,6 +335,7 @@ enum Admitted {
     Enrolment {
         from: SocketAddr,
         permit: OwnedSemaphorePermit,
+        place: Place<IpAddr>,
     },
 }
 
@@ -332,54 +344,12 @@ impl Admitted {
         match self {
             Self::Peer { peer, channel, permit, place, registration } => {
                 let stream = SecureStream::new(tls.into(), Some(registration));
-                let stream = stream.holding(permit, Some(Box::new(place)));
-                Inbound::Peer(Connection { peer, channel, stream })
+                let stream = stream.holding(permit, Box::new(place));
+                Inbound::Peer(Connection { peer: *peer, channel, stream })
             }
-            Self::Enrolment { from, permit } => {
-                let stream = SecureStream::new(tls.into(), None).holding(permit, None);
+            Self::Enrolment { from, permit, place } => {
+                let stream = SecureStream::new(tls.into(), None).holding(permit, Box::new(place));
                 Inbound::Enrolment { from, stream }
-            }
-        }
-    }
-}
-
-/// How many of something each key may hold at once.
-#[derive(Debug)]
-struct Places<K> {
-    most: usize,
-    taken: Mutex<BTreeMap<K, usize>>,
-}
-
-impl<K: Ord + Copy + Hash> Places<K> {
-    fn new(most: usize) -> Self {
-        Self { most, taken: Mutex::default() }
-    }
-
-    fn take(self: &Arc<Self>, key: K) -> Option<Place<K>> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(key).or_default();
-        if *count >= self.most {
-            return None;
-        }
-        *count += 1;
-        Some(Place { key, of: self.clone() })
-    }
-}
-
-/// One place of a key, free again when dropped.
-#[derive(Debug)]
-struct Place<K: Ord> {
-    key: K,
-    of: Arc<Places<K>>,
-}
-
-impl<K: Ord> Drop for Place<K> {
-    fn drop(&mut self) {
-        let mut taken = self.of.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.key);
             }
         }
     }

@@ -120,7 +120,7 @@ pub(crate) fn authenticate(
     chain: &[impl AsRef<[u8]>],
     seen: SocketAddr,
     route: Route,
-) -> Result<Authenticated<Peer>, (Refused, Option<Peer>)> {
+) -> Result<Authenticated<Peer>, (Refused, Option<PeerName>)> {
     let kind = |_| (Refused::Certificate, None);
     let [leaf, issuer] = chain else { return Err((Refused::Certificate, None)) };
     let subject = Subject::parse(leaf.as_ref()).map_err(kind)?;
@@ -137,7 +137,7 @@ pub(crate) fn authenticate(
         None
     };
     match refused {
-        Some(refused) => Err((refused, Some(peer))),
+        Some(refused) => Err((refused, Some(peer.name()))),
         None => Ok(Authenticated(peer)),
     }
 }

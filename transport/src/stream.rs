@@ -16,8 +16,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 pub struct SecureStream {
     tls: TlsStream<TcpStream>,
     cut: Option<Cut>,
-    _place: Vec<OwnedSemaphorePermit>,
-    _held: Option<Box<dyn Send + Sync>>,
+    _held: Option<(OwnedSemaphorePermit, Box<dyn Send + Sync>)>,
 }
 
 struct Cut {
@@ -38,17 +37,12 @@ impl SecureStream {
             wake: Box::pin(registration.cut.clone().cancelled_owned()),
             registration,
         });
-        Self { tls, cut, _place: Vec::new(), _held: None }
+        Self { tls, cut, _held: None }
     }
 
     /// Keeps a permit and a place for as long as the stream is open.
-    pub(crate) fn holding(
-        mut self,
-        permit: OwnedSemaphorePermit,
-        place: Option<Box<dyn Send + Sync>>,
-    ) -> Self {
-        self._place.push(permit);
-        self._held = place;
+    pub(crate) fn holding(mut self, permit: OwnedSemaphorePermit, place: Box<dyn Send + Sync>) -> Self {
+        self._held = Some((permit, place));
         self
     }
 

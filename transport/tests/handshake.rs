@@ -9,7 +9,7 @@ use dccache_transport::dial::{DialError, Dialer, dial_enrolment};
 use dccache_transport::endpoint::{Channel, Endpoint};
 use dccache_transport::identity::{Identity, Issuer, KeyPair, LeafTerms, PeerName};
 use dccache_transport::listener::{BindError, Inbound, Limits, Listener};
-use dccache_transport::peer::Refused;
+use dccache_transport::peer::{Refused, Route};
 use testbed::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -424,4 +424,38 @@ async fn a_listener_says_what_is_wrong_with_its_address() {
     assert!(matches!(error, BindError::InUse(_)), "{error}");
     let error = bind("192.0.2.1:7070").await.unwrap_err();
     assert!(matches!(error, BindError::NotOurs(_)), "{error}");
+}
+
+#[tokio::test]
+async fn strangers_who_enrol_take_no_place_of_a_peer() {
+    let cluster = Cluster::found();
+    let limits = Limits { enrolments_per_network: 2, ..Limits::default() };
+    let (mut listener, address) = cluster.listen(1, limits).await;
+    let fingerprint = cluster.authority.root.fingerprint();
+    let enrol = || dial_enrolment(fingerprint, node_id(1), address, cluster.clock.clone(), soon());
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let (stream, inbound) = tokio::join!(enrol(), listener.accept());
+        held.push((stream.unwrap(), inbound));
+    }
+    let refused =
+        tokio::select! { refused = enrol() => refused.unwrap_err(), _ = listener.accept() => panic!() };
+    assert!(matches!(refused, DialError::RefusedByPeer { source: Refused::Connections, .. }), "{refused:?}");
+    meet(&mut listener, &cluster.client(Role::Writer), 1, address).await.unwrap();
+    held.pop();
+    let (stream, _inbound) = tokio::join!(enrol(), listener.accept());
+    stream.unwrap();
+}
+
+#[tokio::test]
+async fn only_clients_go_through_a_tunnel_and_the_node_is_pinned_by_its_name() {
+    let cluster = Cluster::found();
+    // As behind ssh: the node is seen on an address that its certificate does not list.
+    let (mut listener, address) = listen(cluster.node(2), host(7), Limits::default()).await;
+    let client = cluster.client(Role::Writer).through(Route::Tunnel);
+    meet(&mut listener, &client, 2, address).await.unwrap();
+    assert!(meet(&mut listener, &client, 3, address).await.is_err());
+    let node = cluster.dialling_node(3).through(Route::Tunnel);
+    let refused = meet(&mut listener, &node, 2, address).await.unwrap_err();
+    assert!(matches!(refused, DialError::Untrusted { source: Refused::Address, .. }), "{refused:?}");
 }

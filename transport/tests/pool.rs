@@ -3,8 +3,11 @@
 mod testbed;
 
 use dccache_protocol::ids::Epoch;
-use dccache_protocol::service::{Answer, CacheResponse, NodeStatus};
+use dccache_protocol::service::{Answer, BulkAnswer, BulkRequest, CacheResponse, NodeStatus, RecordKind};
+use dccache_protocol::time::ReceiptStamp;
 use dccache_protocol::token::Role;
+use dccache_transport::bulk::Patience;
+use dccache_transport::frame::{read_value, write_value};
 use dccache_transport::listener::{Limits, Listener};
 use dccache_transport::pool::{Fault, Pool, PoolError};
 use dccache_transport::rpc::{self, Call};
@@ -12,6 +15,7 @@ use dccache_transport::work::Work;
 use std::net::SocketAddr;
 use std::time::Duration;
 use testbed::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -163,4 +167,55 @@ async fn whole_bulk_connections_are_kept_and_broken_ones_are_not() {
     assert!(matches!(pool.bulk(node_id(2), &at, soon()).await, Err(PoolError::Open { .. })));
     pool.retain(|_| false);
     assert!(pool.snapshot().is_empty());
+}
+
+#[tokio::test]
+async fn a_transfer_finds_a_new_connection_when_the_idle_one_was_closed() {
+    let cluster = Cluster::found();
+    let (mut listener, address) = cluster.listen(2, Limits::default()).await;
+    let pool = pool(&cluster);
+    let at = [address];
+    let request = BulkRequest::Put { epoch: Epoch(1), length: 4 };
+    let patience = Patience { answer_by: soon(), stall: Duration::from_secs(5) };
+    for _ in 0..2 {
+        // Each connection serves one transfer and is then closed by the node.
+        let transfer = pool.transfer(node_id(2), &at, &request, b"data", patience);
+        let serving = async {
+            let connection = accept(&mut listener).await;
+            let mut stream = connection.stream;
+            let asked: BulkRequest = read_value(&mut stream).await.unwrap();
+            let mut payload = [0; 4];
+            stream.read_exact(&mut payload).await.unwrap();
+            write_value(&mut stream, &BulkAnswer::Missing).await.unwrap();
+            (asked, payload)
+        };
+        let (answer, (asked, payload)) = tokio::join!(transfer, serving);
+        assert_eq!(answer.unwrap().0, BulkAnswer::Missing);
+        assert_eq!((asked, &payload), (request.clone(), b"data"));
+        assert_eq!(pool.snapshot()[0].idle_bulk, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_stops_in_the_middle_of_a_value_costs_the_stall_and_no_more() {
+    let cluster = Cluster::found();
+    let (mut listener, address) = cluster.listen(2, Limits::default()).await;
+    let pool = pool(&cluster);
+    let at = [address];
+    let request = BulkRequest::Put { epoch: Epoch(1), length: 0 };
+    let patience = Patience { answer_by: soon(), stall: Duration::from_millis(300) };
+    let transfer = pool.transfer(node_id(2), &at, &request, &[], patience);
+    let serving = async {
+        let mut stream = accept(&mut listener).await.stream;
+        let _: BulkRequest = read_value(&mut stream).await.unwrap();
+        let record = BulkAnswer::Record { kind: RecordKind::Bundle, stamp: ReceiptStamp(1), length: 1000 };
+        write_value(&mut stream, &record).await.unwrap();
+        stream.write_all(&[0; 10]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    };
+    let (answer, _held) = tokio::join!(transfer, serving);
+    assert!(matches!(answer, Err(PoolError::Deadline(_))), "{answer:?}");
+    let refused = pool.transfer(node_id(2), &at, &request, &[], patience).await;
+    assert!(matches!(refused, Err(PoolError::Open { .. })), "{refused:?}");
 }

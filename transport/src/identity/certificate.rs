@@ -89,6 +89,14 @@ pub(crate) fn key_id(der: &[u8]) -> Result<KeyId, CertificateError> {
     Ok(KeyId::of_spki(parse(der)?.public_key().raw))
 }
 
+/// Returns the Ed25519 key inside a certificate of any kind, DER; for example that of a root, which signs first layouts.
+///
+/// # Errors
+/// [`CertificateError::Malformed`] and [`CertificateError::Key`].
+pub fn certified_key(der: &[u8]) -> Result<PublicKey, CertificateError> {
+    key::from_spki(parse(der)?.public_key().raw).ok_or(CertificateError::Key)
+}
+
 /// Returns the last instant of validity of a certificate, DER.
 pub(super) fn expiry(der: &[u8]) -> Result<UnixMillis, CertificateError> {
     Ok(millis(&parse(der)?.validity().not_after))

@@ -13,7 +13,7 @@ mod name;
 pub(crate) use certificate::key_id;
 
 pub use authority::{Authority, AuthorityError, CertificateRequest, Issuer, LeafTerms, Root};
-pub use certificate::{CertificateError, Subject};
+pub use certificate::{CertificateError, Subject, certified_key};
 pub use files::{FileError, create_private_dir, read_private, write_private};
 pub use key::{KeyError, KeyId, KeyPair};
 pub use leaf::{Identity, IdentityError, LEAF_LIFE_MS, RENEWAL_GRACE_MS, Renewal};

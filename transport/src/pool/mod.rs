@@ -4,6 +4,7 @@
 //! waits for a dial until its own deadline; the dial itself goes on in the background, so that a slow node is found usable later.
 
 mod breaker;
+mod transfer;
 
 pub use breaker::{Admission, Breaker, Fault};
 
@@ -192,6 +193,16 @@ impl Pool {
         addresses: &[SocketAddr],
         deadline: Instant,
     ) -> Result<SecureStream, PoolError> {
+        self.take_bulk(node, addresses, deadline).await.map(|(stream, _)| stream)
+    }
+
+    /// As [`Pool::bulk`]; also tells whether the connection lay idle before.
+    async fn take_bulk(
+        &self,
+        node: NodeId,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<(SecureStream, bool), PoolError> {
         let idle = {
             let mut nodes = self.lock();
             let known = nodes.entry(node).or_default();
@@ -200,13 +211,13 @@ impl Pool {
             known.bulk.pop()
         };
         if let Some(stream) = idle {
-            return Ok(stream);
+            return Ok((stream, true));
         }
         let dialled = dial_any(&self.0.dialer, node, addresses, Channel::Bulk, deadline).await;
         match dialled {
             Ok(stream) => {
                 self.lock().entry(node).or_default().breaker.succeeded();
-                Ok(stream)
+                Ok((stream, false))
             }
             Err(None) => Err(PoolError::NoAddress(node)),
             Err(Some(error)) => {

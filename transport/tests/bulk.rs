@@ -1,4 +1,5 @@
 //! Large values over connections of their own.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod testbed;
 

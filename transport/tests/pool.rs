@@ -1,4 +1,5 @@
 //! The pool over real sockets: what it reuses, and what a node that does not answer costs.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod testbed;
 

@@ -1,4 +1,5 @@
 //! Small requests between real endpoints, and what hostile clients and servers can do to them: nothing to the others.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod testbed;
 

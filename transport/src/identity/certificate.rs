@@ -134,3 +134,42 @@ fn read_address(bytes: &[u8]) -> Result<IpAddr, CertificateError> {
 fn millis(time: &x509_parser::time::ASN1Time) -> UnixMillis {
     UnixMillis(u64::try_from(time.timestamp()).unwrap_or(0).saturating_mul(1000))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Authority, KeyPair, LeafTerms};
+    use dccache_protocol::ids::NodeId;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static LEAF: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let now = UnixMillis(1_800_000_000_000);
+        let authority = Authority::found(NodeId([1; 16]), now).unwrap();
+        let key = KeyPair::from_seed(&[5; 32]).public();
+        let terms = LeafTerms::node(NodeId([1; 16]), key, vec!["127.0.0.1".parse().unwrap()]);
+        authority.issuer.issue(&terms, now).unwrap()[0].to_vec()
+    });
+
+    #[test]
+    fn certificates_of_a_kind_that_we_do_not_make_are_refused() {
+        let authority = Authority::found(NodeId([1; 16]), UnixMillis(1_800_000_000_000)).unwrap();
+        assert_eq!(Subject::parse(authority.root.certificate()), Err(CertificateError::Names));
+        assert_eq!(Subject::parse(b""), Err(CertificateError::Malformed));
+        assert_eq!(Subject::parse(&[&LEAF[..], &[0]].concat()), Err(CertificateError::Malformed));
+        assert_eq!(Subject::parse(&LEAF[..LEAF.len() - 1]), Err(CertificateError::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_and_changed_certificates_never_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), bits in 1u8..
+        ) {
+            let _ = Subject::parse(&bytes);
+            let mut changed = LEAF.clone();
+            let at = at.index(changed.len());
+            changed[at] ^= bits;
+            let _ = (Subject::parse(&changed), key_id(&changed), expiry(&changed));
+        }
+    }
+}

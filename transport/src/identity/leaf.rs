@@ -63,9 +63,7 @@ impl Identity {
     /// # Errors
     /// Missing or damaged files, each by name.
     pub fn load(directory: &Path) -> Result<(Self, Vec<CertificateDer<'static>>), IdentityError> {
-        let path = directory.join("key.pem");
-        let key = KeyPair::from_pem(&files::read_private(&path)?)
-            .map_err(|_| FileError::Damaged { path, what: "a private key is expected" })?;
+        let key = KeyPair::load(&directory.join("key.pem"))?;
         let chain = read_certificates(&directory.join("chain.pem"))?;
         let roots = read_certificates(&directory.join("roots.pem"))?;
         Ok((Self::new(Arc::new(key), chain)?, roots))
@@ -132,7 +130,8 @@ impl Renewal {
     }
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+/// Reads a file of PEM certificates, at least one.
+pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let pem = files::read_private(path)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     certificates
@@ -142,7 +141,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileEr
 }
 
 /// Writes certificates as PEM.
-fn to_pem(certificates: &[CertificateDer<'_>]) -> String {
+pub(super) fn to_pem(certificates: &[CertificateDer<'_>]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut pem = String::new();
     for certificate in certificates {

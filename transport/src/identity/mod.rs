@@ -9,6 +9,7 @@ mod files;
 mod key;
 mod leaf;
 mod name;
+mod vault;
 
 pub(crate) use certificate::key_id;
 
@@ -18,3 +19,4 @@ pub use files::{FileError, create_private_dir, read_private, write_private};
 pub use key::{KeyError, KeyId, KeyPair};
 pub use leaf::{Identity, IdentityError, LEAF_LIFE_MS, RENEWAL_GRACE_MS, Renewal};
 pub use name::{PeerName, is_identity_address, node_dns_name};
+pub use vault::VaultError;

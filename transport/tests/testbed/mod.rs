@@ -1,5 +1,5 @@
 //! A cluster's authority, clocks that tests set, and endpoints on loopback addresses.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its own part")]
 
 use dccache_protocol::control::{RevocationList, Revoked};
 use dccache_protocol::ids::NodeId;

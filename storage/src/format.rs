@@ -371,3 +371,6 @@ fn is_sealed(bytes: &[u8], salt: Salt) -> bool {
     let end = bytes.len() - 4;
     salt.crc(&bytes[..end]) == u32_at(bytes, end)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,8 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::format::Salt;
+use crate::meta::Meta;
 use crate::overlay::{Changes, IndexKey, KEY_MAX, LOCATION, Location, Overlay};
-use dccache_protocol::ids::PARTITIONS;
-use dccache_protocol::time::ReceiptStamp;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 /// Name of the index file.
 pub(crate) const INDEX_FILE: &str = "index.redb";
-
-/// Version of the tables below; another one is thrown away and rebuilt.
-const INDEX_VERSION: u32 = 1;
 
 const PLACES: TableDefinition<'_, &[u8], &[u8; LOCATION]> = TableDefinition::new("places");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -37,70 +33,6 @@ impl IndexError {
     /// The index knows of a log that is not there.
     pub(crate) fn behind() -> Self {
         Self("the log ends before the position of the index".to_owned())
-    }
-}
-
-/// A place in the log: everything before it counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
-    pub(crate) segment: u32,
-    pub(crate) offset: u64,
-}
-
-/// What is known about the log up to a position.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Meta {
-    pub(crate) position: Position,
-    /// Records and hints.
-    pub(crate) records: u64,
-    /// Bytes of segments that they take.
-    pub(crate) live_bytes: u64,
-    /// Oldest segment that counts.
-    pub(crate) oldest: u32,
-    /// Newest stamp evicted, per partition.
-    pub(crate) horizons: Vec<ReceiptStamp>,
-}
-
-impl Meta {
-    /// Knows nothing.
-    pub(crate) fn empty() -> Self {
-        let horizons = vec![ReceiptStamp(0); PARTITIONS];
-        Self { position: Position::default(), records: 0, live_bytes: 0, oldest: 0, horizons }
-    }
-
-    fn encode(&self, salt: Salt) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(40 + 8 * PARTITIONS);
-        bytes.extend(INDEX_VERSION.to_le_bytes());
-        bytes.extend(self.position.segment.to_le_bytes());
-        bytes.extend(self.position.offset.to_le_bytes());
-        bytes.extend(self.records.to_le_bytes());
-        bytes.extend(self.live_bytes.to_le_bytes());
-        bytes.extend(self.oldest.to_le_bytes());
-        self.horizons.iter().for_each(|stamp| bytes.extend(stamp.0.to_le_bytes()));
-        bytes.extend(salt.crc(&bytes).to_le_bytes());
-        bytes
-    }
-
-    fn decode(bytes: &[u8], salt: Salt) -> Option<Self> {
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if salt.crc(body) != u32::from_le_bytes(*crc) {
-            return None;
-        }
-        let (version, rest) = body.split_first_chunk()?;
-        let (segment, rest) = rest.split_first_chunk()?;
-        let (offset, rest) = rest.split_first_chunk()?;
-        let (records, rest) = rest.split_first_chunk()?;
-        let (live_bytes, rest) = rest.split_first_chunk()?;
-        let (oldest, rest) = rest.split_first_chunk()?;
-        let (stamps, []) = rest.as_chunks::<8>() else { return None };
-        let sound = u32::from_le_bytes(*version) == INDEX_VERSION && stamps.len() == PARTITIONS;
-        sound.then(|| Self {
-            position: Position { segment: u32::from_le_bytes(*segment), offset: u64::from_le_bytes(*offset) },
-            records: u64::from_le_bytes(*records),
-            live_bytes: u64::from_le_bytes(*live_bytes),
-            oldest: u32::from_le_bytes(*oldest),
-            horizons: stamps.iter().map(|stamp| ReceiptStamp(u64::from_le_bytes(*stamp))).collect(),
-        })
     }
 }
 

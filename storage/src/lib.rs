@@ -15,6 +15,7 @@ mod format;
 mod hot;
 mod index;
 mod log;
+mod meta;
 mod open;
 mod overlay;
 mod record;

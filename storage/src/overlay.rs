@@ -175,3 +175,59 @@ impl Overlay {
         changes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key() -> impl Strategy<Value = IndexKey> {
+        (0..3u8, any::<[u8; 16]>(), any::<[u8; 32]>()).prop_map(|(class, node, id)| {
+            let id = RecordId::from_digest(Digest::from_bytes(id));
+            match class {
+                0 => IndexKey::Record(id),
+                1 => IndexKey::Tombstone(id),
+                _ => IndexKey::Hint(NodeId(node), id),
+            }
+        })
+    }
+
+    fn encoded(key: &IndexKey) -> Vec<u8> {
+        let mut bytes = [0; KEY_MAX];
+        let length = key.encode(&mut bytes);
+        bytes[..length].to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn keys_and_their_encodings_have_one_order(a in key(), b in key()) {
+            prop_assert_eq!(a.cmp(&b), encoded(&a).cmp(&encoded(&b)));
+            prop_assert_eq!(IndexKey::decode(&encoded(&a)), Some(a));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_a_key_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Some(key) = IndexKey::decode(&bytes) {
+                prop_assert_eq!(encoded(&key), bytes);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_a_place_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            match Location::decode(&bytes) {
+                Some(place) => prop_assert_eq!(place.encode().to_vec(), bytes),
+                None => prop_assert_ne!(bytes.len(), LOCATION),
+            }
+        }
+    }
+
+    #[test]
+    fn a_partition_holds_exactly_the_ids_with_its_twelve_bits() {
+        for partition in Partition::all() {
+            let (first, last) = IndexKey::partition(partition);
+            assert_eq!((first.id().partition(), last.id().partition()), (partition, partition));
+            assert_eq!(first.id().digest().as_bytes()[2..], [0; 30]);
+            assert_eq!(last.id().digest().as_bytes()[2..], [0xFF; 30]);
+        }
+    }
+}

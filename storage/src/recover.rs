@@ -2,8 +2,9 @@
 
 use crate::error::WriteError;
 use crate::format::{Entry, Evicted, Kind, SEGMENT_HEADER};
-use crate::index::{Commit, IndexError, Meta, Position};
+use crate::index::{Commit, IndexError};
 use crate::log::{CHANGES_MAX, Core, FLUSH_CHANGES, Log, key_of, place_of};
+use crate::meta::{Meta, Position};
 use crate::open::IndexState;
 use crate::overlay::IndexKey;
 use dccache_protocol::ids::Partition;

@@ -1,8 +1,8 @@
 //! The scrubber: walks through all segments a little at a time and checks every live record against its digest.
 
 use crate::format::{Kind, SEGMENT_HEADER};
-use crate::index::Position;
 use crate::log::{Core, key_of, place_of};
+use crate::meta::Position;
 use crate::segments::Fault;
 use crate::store::Store;
 use dccache_protocol::digest::Digest;

@@ -101,6 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// [`WriteError`]. The record is not there then, except after [`WriteError::NotSynced`]: it is readable and may be lost.
+    #[expect(clippy::needless_pass_by_value, reason = "a record is given away; its payload is shared, not copied")]
     pub fn put(&self, record: NewRecord, durability: Durability) -> Result<PutOutcome, WriteError> {
         let core = &self.core;
         let result = core.put(&record);

@@ -160,8 +160,9 @@ fn a_really_full_file_system_fails_writes_only_until_there_is_space() {
     assert_readable(&store, 0..taken);
     std::fs::remove_file(&ballast).expect("removed");
     let more = 10_000..10_200;
-    more.clone()
-        .for_each(|number| drop(store.put(bundle(number, 1, 3000), Durability::Now).expect("space again")));
+    for number in more.clone() {
+        store.put(bundle(number, 1, 3000), Durability::Now).expect("space again");
+    }
     store.sync().expect("space again");
     assert_readable(&store, more.clone());
     drop(store);

@@ -74,8 +74,10 @@ fn targets(
     origin: Origin,
 ) -> Vec<Vec<u8>> {
     let target = |(option, value): &(DependOption, Vec<u8>)| match option {
-        DependOption::Target => Some((DependOption::Target, value.clone())),
-        DependOption::QuotedTarget => Some((DependOption::QuotedTarget, depfile::quote(value))),
+        DependOption::Target => Some((DependOption::Target, stripped(value, dialect).to_vec())),
+        DependOption::QuotedTarget => {
+            Some((DependOption::QuotedTarget, depfile::quote(stripped(value, dialect))))
+        }
         _ => None,
     };
     let mut named: Vec<_> = options.iter().filter_map(target).collect();
@@ -90,7 +92,16 @@ fn targets(
         Some(output) if origin == Origin::Driver || dialect == Dialect::Clang => output.to_vec(),
         _ => with_extension(basename(source), b"o"),
     };
-    vec![depfile::quote(&default)]
+    vec![depfile::quote(stripped(&default, dialect))]
+}
+
+/// Drops `./` at the beginning where the compiler is gcc, which does so with targets.
+fn stripped(mut target: &[u8], dialect: Dialect) -> &[u8] {
+    while let Some(rest) = target.strip_prefix(b"./").filter(|_| dialect == Dialect::Gcc) {
+        let slashes = rest.iter().take_while(|&&byte| byte == b'/').count();
+        target = &rest[slashes..];
+    }
+    target
 }
 
 fn describe(option: DependOption, value: &[u8]) -> Vec<u8> {

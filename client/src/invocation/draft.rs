@@ -236,9 +236,10 @@ impl Draft {
         let path = (!null).then(|| main.clone());
         let mut outputs = vec![PlannedOutput { role: stage.role(), path }];
         if let Some(request) = &depend {
-            // Beside /dev/null the compilers derive no name that could be written.
             check_output(&request.path, files)?;
-            if [&main, source].contains(&request.path.as_slice()) {
+            // What is derived from /dev/null lies in /dev.
+            let derived = null && request.path == with_extension(&main, b"d");
+            if derived || [&main, source].contains(&request.path.as_slice()) {
                 return Err(Bypass::new(Reason::BadOutputFile, request.path.as_slice()));
             }
             outputs.push(PlannedOutput { role: OutputRole::Depend, path: Some(request.path.clone()) });

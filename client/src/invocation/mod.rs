@@ -22,6 +22,8 @@ mod response;
 mod table;
 
 #[cfg(test)]
+pub(crate) mod oracle;
+#[cfg(test)]
 mod tests;
 
 pub use arguments::{Class, KeyArgument, KeyRole};

@@ -1,7 +1,8 @@
 //! Expands response files (`@file`) as the compilers do; for analysis only, the compile gets the arguments as they came.
 //!
 //! Both compilers split at white space, both take quotes of either kind, and in both a backslash takes the next byte as
-//! it is, inside quotes too. They differ in one thing: an argument that is quoted and empty is dropped by clang.
+//! it is, inside quotes too. They differ in two things: clang drops an argument that is quoted and
+//! empty, and keeps a backslash that ends the file.
 
 use super::reason::{Bypass, Reason};
 use super::{CompilerKind, FileKind, Files};
@@ -71,7 +72,10 @@ fn split(content: &[u8], kind: CompilerKind) -> Vec<Vec<u8>> {
     let mut bytes = content.iter().copied();
     while let Some(byte) = bytes.next() {
         match (byte, quote) {
-            (b'\\', _) => current.get_or_insert_default().extend(bytes.next()),
+            (b'\\', _) => {
+                let last = kind.is_clang().then_some(b'\\');
+                current.get_or_insert_default().extend(bytes.next().or(last));
+            }
             (_, Some(open)) if byte == open => quote = None,
             (_, Some(_)) => current.get_or_insert_default().push(byte),
             (b'\'' | b'"', None) => {

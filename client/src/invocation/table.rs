@@ -38,6 +38,9 @@ pub(super) const TABLE: &[Entry] = &[
     row("--", ALONE, UNSUPPORTED, Both),
     row("-###", ALONE, UNSUPPORTED, Both),
     row("-v", ALONE, UNSUPPORTED, Both),
+    row("-fhelp", ALONE | JOINED, UNSUPPORTED, Gcc),
+    row("-ftarget-help", ALONE, UNSUPPORTED, Gcc),
+    row("-fversion", ALONE, UNSUPPORTED, Gcc),
     row("-fsyntax-only", ALONE, UNSUPPORTED, Both),
 
     // Dependencies.

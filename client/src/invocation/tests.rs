@@ -1,1 +1,530 @@
-//! Whole command lines.
+//! Whole command lines, judged by tables and by the real compilers.
+
+use super::arguments::{ALONE, Class, Found, JOINED, SEPARATE, lookup};
+use super::oracle::{Tree, compilers, words};
+use super::table::TABLE;
+use super::*;
+use dccache_protocol::entry::OutputRole;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// A tree with a source and a directory for outputs.
+fn tree() -> Tree {
+    let tree = Tree::new();
+    tree.write(b"x.c", b"int f(int a) { return a; }\n");
+    tree.write(b"conftest.c", b"int main() { return 0; }\n");
+    tree.write(b"x.cc", b"int f(int a) { return a; }\n");
+    tree.write(b"y.c", b"int y;\n");
+    tree.write(b"z.s", b"\n");
+    tree.write(b"x.h", b"\n");
+    tree.write(b"off.c", b"/* ccache:disable */\n");
+    tree.write(b"out/keep", b"");
+    tree.write(b"options", b"-c x.c '-DA=\"b c\"' @more");
+    tree.write(b"more", b"-o\nout/from\\ file.o");
+    tree.write(b"loop", b"@loop");
+    tree
+}
+
+fn reason(tree: &Tree, kind: CompilerKind, line: &str) -> Option<&'static str> {
+    let argv: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+    match tree.plan(kind, &argv) {
+        Plan::Compile(_) => None,
+        Plan::Bypass(bypass) => Some(bypass.reason.name()),
+    }
+}
+
+/// Call, and the reason for leaving it alone; `None` where it is cached.
+const CALLS: &[(&str, Option<&str>)] = &[
+    ("cc -c x.c", None),
+    (
+        "cc -c x.c -o out/x.o -O2 -Wall -Wextra -Werror -std=gnu11 -fPIC -fvisibility=hidden -march=armv8.2-a+fp16",
+        None,
+    ),
+    ("cc -c x.c -Iinc -I inc -isystem inc -iquote inc -idirafter inc -include x.h -D A=1 -UB -DC", None),
+    (
+        "cc -c x.c -g -MD -MP -MF out/d -MT a -MQ b -pipe -pthread --param max-inline-insns-single=3 -m64",
+        None,
+    ),
+    ("cc -Wp,-MMD,out/.x.o.d -nostdinc -D__KERNEL__ -Wp,-D_FORTIFY_SOURCE=2 -c -o out/x.o x.c", None),
+    ("cc -S x.c -fsanitize=address -flto --sysroot=/ -B/usr/bin", None),
+    ("cc -c x.c -lm -L/lib -Wl,-z,now -shared -Wa,--noexecstack", None),
+    ("cc -x c++ -c x.c", None),
+    ("cc -xc -c x.cc", None),
+    ("cc @options", None),
+    ("cc -c x.c -o /dev/null", None),
+    ("cc", Some("no_input_file")),
+    ("cc --version", Some("no_input_file")),
+    ("cc -v", Some("no_input_file")),
+    ("cc -c", Some("no_input_file")),
+    ("cc x.c", Some("called_for_link")),
+    ("cc x.o -o prog -lm -Wl,-rpath,/x -unknown-to-all", Some("called_for_link")),
+    ("cc -o conftest conftest.c", Some("autoconf_test")),
+    ("cc -c conftest.c", None),
+    ("cc -E x.c", Some("called_for_preprocessing")),
+    ("cc -M x.c", Some("unsupported_compiler_option")),
+    ("cc -MM -c x.c", Some("unsupported_compiler_option")),
+    ("cc -c x.c y.c", Some("multiple_source_files")),
+    ("cc -c absent.c", Some("bad_input_file")),
+    ("cc -x c -c out", Some("bad_input_file")),
+    ("cc -x c -c -", Some("bad_input_file")),
+    ("cc -x c -c /dev/tty", Some("bad_input_file")),
+    ("cc -c x.c -o absent/x.o", Some("bad_output_file")),
+    ("cc -c x.c -o out", Some("bad_output_file")),
+    ("cc -c x.c -o /dev/tty", Some("bad_output_file")),
+    ("cc -c x.c -o x.c", Some("bad_output_file")),
+    ("cc -c x.c -o out/x.o -MD -MF out/x.o", Some("bad_output_file")),
+    ("cc -c x.c -o out/x.d -MD", Some("bad_output_file")),
+    ("cc -c x.c -o /dev/null -MD", Some("bad_output_file")),
+    ("cc -c x.c -MD -MF absent/d", Some("bad_output_file")),
+    ("cc -S x.c -o -", Some("output_to_stdout")),
+    ("cc -c z.s", Some("unsupported_source_language")),
+    ("cc -x fortran -c x.c", Some("unsupported_source_language")),
+    ("cc -c out/keep", Some("unsupported_source_language")),
+    ("cc -c x.h", Some("could_not_use_precompiled_header")),
+    ("cc x.h", Some("could_not_use_precompiled_header")),
+    ("cc -c off.c", Some("disabled")),
+    ("cc -c x.c -o", Some("bad_compiler_arguments")),
+    ("cc -c x.c -o a.o -o b.o", Some("bad_compiler_arguments")),
+    ("cc -c x.c @absent", Some("bad_compiler_arguments")),
+    ("cc -c x.c @loop", Some("bad_compiler_arguments")),
+    ("cc -c x.c @/dev/tty", Some("bad_compiler_arguments")),
+    ("cc -c x.c -fmodules", Some("could_not_use_modules")),
+    ("cc -c x.c -fmodules-ts", Some("could_not_use_modules")),
+    ("cc -c x.c -MF out/d", Some("unsupported_compiler_option")),
+    ("cc -c x.c -MD -MMD", Some("unsupported_compiler_option")),
+    ("cc -c x.c -MD -MG", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Wp,-MD,out/d -MF out/e", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Wp,-MD,out/d,-MT,t", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Wp,-DA,-MD,out/d", Some("unsupported_compiler_option")),
+    ("cc -c x.c -unknown", Some("unsupported_compiler_option")),
+    ("cc -c x.c --unknown", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fnew-option=some/file", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fnew-option=y.c", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fnew-option=value", None),
+    ("cc -c x.c -Wa,-a=out/l", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Xassembler -a", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fsyntax-only", Some("unsupported_compiler_option")),
+    ("cc -c x.c -gsplit-dwarf", Some("unsupported_compiler_option")),
+    ("cc -c x.c --coverage", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fprofile-use=y.c", Some("unsupported_compiler_option")),
+    ("cc -c x.c -save-temps=obj", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fdump-tree-all", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fstack-usage", Some("unsupported_compiler_option")),
+    ("cc -c x.c -frecord-gcc-switches", Some("unsupported_compiler_option")),
+];
+
+#[test]
+fn every_call_is_cached_or_left_alone_for_its_reason() {
+    let tree = tree();
+    for (line, expected) in CALLS {
+        for kind in [CompilerKind::Gcc, CompilerKind::Clang] {
+            assert_eq!(reason(&tree, kind, line), *expected, "{line} ({kind:?})");
+        }
+    }
+}
+
+#[test]
+fn a_bypass_names_what_caused_it() {
+    let tree = tree();
+    let cause = |line: &[&str]| match tree.plan(CompilerKind::Gcc, &words(line)) {
+        Plan::Bypass(bypass) => String::from_utf8(bypass.cause).unwrap(),
+        Plan::Compile(_) => panic!("cached"),
+    };
+    assert_eq!(cause(&["cc", "-c", "x.c", "-fdump-tree-all"]), "-fdump-tree-all");
+    assert_eq!(cause(&["cc", "-c", "x.c", "y.c"]), "y.c");
+    assert_eq!(cause(&["cc", "-c", "x.c", "-o", "absent/x.o"]), "absent/x.o");
+    assert_eq!(cause(&["cc", "-c", "x.c", "@absent"]), "@absent");
+    assert_eq!(cause(&["cc", "-c", "off.c"]), "ccache:disable");
+}
+
+#[test]
+fn a_pipe_is_left_alone_unopened() {
+    let tree = tree();
+    assert!(tree.run(&words(&["mkfifo", "pipe.c"])).status.success());
+    // Opening any of these would block for ever: nobody writes.
+    assert_eq!(reason(&tree, CompilerKind::Gcc, "cc -c pipe.c"), Some("bad_input_file"));
+    assert_eq!(reason(&tree, CompilerKind::Gcc, "cc -c x.c @pipe.c"), Some("bad_compiler_arguments"));
+    assert_eq!(reason(&tree, CompilerKind::Gcc, "cc -c x.c -o pipe.c"), Some("bad_output_file"));
+    assert_eq!(reason(&tree, CompilerKind::Gcc, "cc -c x.c -MD -MF pipe.c"), Some("bad_output_file"));
+}
+
+#[test]
+fn variables_that_write_files_are_left_alone_and_the_others_enter_the_key_sorted() {
+    let tree = tree();
+    let working_directory = tree.path();
+    let argv = words(&["cc", "-c", "x.c"]);
+    let plan = |environment: &[(&str, &str)]| {
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+            .collect();
+        let files = Disk::new(std::path::Path::new(std::str::from_utf8(&working_directory).unwrap()));
+        let environment = environment.as_slice();
+        Plan::of(
+            &Command {
+                kind: CompilerKind::Gcc,
+                argv: &argv,
+                environment,
+                working_directory: &working_directory,
+            },
+            &files,
+        )
+    };
+    for name in ["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"] {
+        let Plan::Bypass(bypass) = plan(&[(name, "")]) else { panic!("{name}") };
+        assert_eq!(
+            (bypass.reason, bypass.cause),
+            (Reason::UnsupportedEnvironmentVariable, name.as_bytes().to_vec())
+        );
+    }
+    let found = plan(&[
+        ("LC_ALL", "C"),
+        ("HOME", "/h"),
+        ("LANG", "de"),
+        ("TZ", "UTC"),
+        ("TERM", "x"),
+        ("PWD", "/elsewhere"),
+    ]);
+    let Plan::Compile(found) = found else { panic!("cached") };
+    let names = |list: &[(Vec<u8>, Vec<u8>)]| {
+        list.iter().map(|(name, _)| String::from_utf8(name.clone()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&found.environment.always), ["LANG", "LC_ALL"]);
+    assert_eq!(names(&found.environment.time), ["TZ"]);
+    assert_eq!(names(&found.environment.terminal), ["TERM"]);
+    assert_eq!(found.working_directory, working_directory);
+}
+
+#[test]
+fn the_option_table_has_one_entry_an_option_and_no_entry_out_of_reach() {
+    for (index, entry) in TABLE.iter().enumerate() {
+        assert!(
+            entry.spelling.starts_with('-') && entry.forms & (ALONE | JOINED | SEPARATE) != 0,
+            "{entry:?}"
+        );
+        let doubled = TABLE[..index]
+            .iter()
+            .find(|other| other.spelling == entry.spelling && other.known == entry.known);
+        assert!(doubled.is_none(), "{entry:?}");
+        for kind in [CompilerKind::Gcc, CompilerKind::Clang].into_iter().filter(|kind| entry.known.to(*kind))
+        {
+            if entry.forms & JOINED != 0 {
+                let word = format!("{}\u{1}", entry.spelling);
+                let (found, form) = lookup(word.as_bytes(), kind).unwrap();
+                assert_eq!((found.spelling, form), (entry.spelling, Found::Joined));
+            }
+            if entry.forms & (ALONE | SEPARATE) != 0 {
+                assert_eq!(lookup(entry.spelling.as_bytes(), kind).unwrap().0.spelling, entry.spelling);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_option_that_writes_a_file_or_is_refused_by_the_table_is_left_alone() {
+    let tree = tree();
+    for entry in TABLE.iter().filter(|entry| matches!(entry.class, Class::WritesFile | Class::Bypass(_))) {
+        let kind = if entry.known.to(CompilerKind::Gcc) { CompilerKind::Gcc } else { CompilerKind::Clang };
+        let word = if entry.forms & (ALONE | SEPARATE) == 0 {
+            format!("{}v", entry.spelling)
+        } else {
+            entry.spelling.to_owned()
+        };
+        let mut line = words(&["cc", "-c", "x.c", &word]);
+        if entry.forms & ALONE == 0 && entry.forms & SEPARATE != 0 {
+            line.push(b"value".to_vec());
+        }
+        assert!(matches!(tree.plan(kind, &line), Plan::Bypass(_)), "{}", entry.spelling);
+    }
+}
+
+/// Options of every class, alone or together, in many forms.
+const OPTIONS: &[&str] = &[
+    "",
+    "-g",
+    "-g3",
+    "-ggdb3",
+    "-O2",
+    "-O3 -flto",
+    "-Os -ffunction-sections",
+    "-fPIC -fsanitize=address",
+    "-fsanitize=undefined",
+    "-fopenmp",
+    "-pg",
+    "-march=native",
+    "-fstack-protector-strong",
+    "-fno-common",
+    "-MD",
+    "-MMD -MP",
+    "-MD -MF out/q",
+    "-o out/n",
+    "-o out/n.o -MD",
+    "-S",
+    "-S -MMD -o out/n.s",
+    "-Wp,-MD,out/w",
+    "-fstack-usage",
+    "-gsplit-dwarf",
+    "--coverage",
+    "-ftest-coverage",
+    "-fcallgraph-info",
+    "-fsave-optimization-record",
+    "-fdump-tree-optimized",
+    "-fdump-rtl-expand",
+    "-save-temps",
+    "-save-temps=obj",
+    "-fopt-info-vec=out/i",
+    "-aux-info out/a",
+    "-ftime-trace",
+    "-MJ out/j",
+    "--serialize-diagnostics out/s",
+    "-Wa,-a=out/l",
+    "-da",
+    "-dumpbase q",
+    "-fprofile-arcs",
+    "-fprofile-generate",
+    "-fprofile-instr-generate -fcoverage-mapping",
+    "-fverbose-asm",
+    "-fmem-report",
+    "-frandom-seed=out/n.o",
+    "-grecord-gcc-switches",
+    "-frecord-gcc-switches",
+    "-fdebug-prefix-map=/a=/b",
+    "-gz",
+    "-gdwarf-4",
+    "-fno-lto",
+    "-foptimization-record-file=out/r",
+    "-fproc-stat-report=out/p",
+    "-fcompare-debug",
+    "-fembed-bitcode",
+    "-finstrument-functions",
+    "-fdata-sections -fmerge-all-constants",
+    "-pipe",
+    "-fwhole-program",
+    "-fprofile-dir=out",
+    "-fsyntax-only",
+    "-index-store-path out/k",
+    "-fdiagnostics-format=json",
+    "-fxray-instrument",
+    "-fipa-pta",
+    "-fplugin=out/keep",
+    "-fbasic-block-sections=all",
+    "-fada-spec-parent=x",
+];
+
+#[test]
+fn a_cached_call_writes_exactly_the_files_that_are_planned() {
+    let mut cached = 0;
+    for (kind, name) in compilers() {
+        for options in OPTIONS {
+            let tree = tree();
+            let mut argv = words(&[name]);
+            argv.extend(options.split_whitespace().map(|word| word.as_bytes().to_vec()));
+            if !options.contains("-S") {
+                argv.push(b"-c".to_vec());
+            }
+            argv.push(b"x.c".to_vec());
+            let Plan::Compile(invocation) = tree.plan(kind, &argv) else { continue };
+            let before = tree.files();
+            if !tree.run(&argv).status.success() {
+                continue;
+            }
+            cached += 1;
+            let written: BTreeSet<_> = tree.files().difference(&before).cloned().collect();
+            let planned = invocation.outputs.iter().filter_map(|output| output.path.clone()).collect();
+            assert_eq!(written, planned, "{name} {options}");
+        }
+    }
+    assert!(cached > 20 * compilers().len(), "{cached}");
+}
+
+#[test]
+fn no_single_option_that_gcc_lists_writes_a_file_when_it_is_cached() {
+    let listed = std::process::Command::new("gcc").args(["--help=common", "--help=optimizers"]).output();
+    let Ok(listed) = listed else {
+        eprintln!("NOT TESTED: gcc is not installed");
+        return;
+    };
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let options = listed
+        .split_whitespace()
+        .filter(|word| word.starts_with("-f") && !word.contains(['=', '<', ',', '\'']));
+    let options: BTreeSet<_> = options.collect();
+    // A fifth, spread evenly: every one of them starts a compiler.
+    let sample: Vec<_> = options.iter().step_by(5).collect();
+    assert!(sample.len() > 20, "{}", sample.len());
+    for option in sample {
+        let tree = tree();
+        let argv = words(&["gcc", option, "-c", "x.c"]);
+        let Plan::Compile(_) = tree.plan(CompilerKind::Gcc, &argv) else { continue };
+        let mut expected = tree.files();
+        if tree.run(&argv).status.success() {
+            expected.insert(b"x.o".to_vec());
+            assert_eq!(tree.files(), expected, "{option}");
+        }
+    }
+}
+
+#[test]
+fn the_preprocessor_run_keeps_what_shapes_the_text_and_drops_what_writes() {
+    let tree = tree();
+    let argv = words(&[
+        "gcc", "-O2", "-DA", "-MD", "-MF", "out/d", "-Wp,-U_B", "-c", "x.c", "-o", "out/x.o", "-I", "inc",
+    ]);
+    let found = tree.compile(CompilerKind::Gcc, &argv).preprocessor.unwrap();
+    assert_eq!(found, words(&["-E", "-O2", "-DA", "-Wp,-U_B", "x.c", "-I", "inc"]));
+    for (kind, name) in compilers() {
+        let argv = words(&[
+            name,
+            "-Werror",
+            "-Wa,--noexecstack",
+            "-MD",
+            "-g3",
+            "-flto",
+            "-c",
+            "x.c",
+            "-o",
+            "out/x.o",
+        ]);
+        let mut preprocess = words(&[name]);
+        preprocess.extend(tree.compile(kind, &argv).preprocessor.unwrap());
+        let before = tree.files();
+        let output = tree.run(&preprocess);
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(tree.files(), before);
+    }
+}
+
+#[test]
+fn facts_tell_what_shows_in_the_outputs() {
+    let tree = tree();
+    let facts = |line: &str| {
+        let argv: Vec<_> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        tree.compile(CompilerKind::Gcc, &argv).facts
+    };
+    assert_eq!(facts("cc -c x.c -O2 -Wall -g0 -DX -I/y"), Facts::default());
+    assert!(facts("cc -c x.c -g").debug_info && !facts("cc -c x.c -g").macro_debug_info);
+    assert!(facts("cc -c x.c -g3").macro_debug_info);
+    assert!(facts("cc -c x.c -fsanitize=undefined").sanitizer);
+    assert!(facts("cc -c x.c -flto=auto").lto && facts("cc -c x.c -flto").leaks_output);
+    for leak in ["-g", "-fsanitize=address", "-flto", "-ffile-prefix-map=/a=/b"] {
+        assert!(facts(&format!("cc -c x.c {leak}")).leaks_directory, "{leak}");
+    }
+    let found = tree.compile(
+        CompilerKind::Clang,
+        &words(&["cc", "-c", "x.c", "-fsanitize-ignorelist=y.c", "-march=native", "-m32"]),
+    );
+    assert_eq!(found.native, words(&["-march=native"]));
+    assert_eq!(found.toolchain_arguments, words(&["-m32"]));
+    let file = &found.option_files[0];
+    assert_eq!(
+        (file.path.as_slice(), found.arguments[file.argument].bytes.as_slice()),
+        (b"y.c".as_slice(), b"-fsanitize-ignorelist=y.c".as_slice())
+    );
+    assert_eq!(found.outputs, [PlannedOutput { role: OutputRole::Object, path: Some(b"x.o".to_vec()) }]);
+    assert_eq!(
+        tree.compile(CompilerKind::Gcc, &words(&["cc", "-c", "x.c", "-o", "/dev/null"])).outputs[0].path,
+        None
+    );
+}
+
+/// Reads what `-###` prints: words with quotes and backslashes.
+fn printed(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut current: Option<Vec<u8>> = None;
+    let mut quoted = false;
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => current.get_or_insert_default().extend(bytes.next()),
+            b'"' => {
+                quoted = !quoted;
+                current.get_or_insert_default();
+            }
+            b' ' | b'\n' if !quoted => found.extend(current.take()),
+            byte => current.get_or_insert_default().push(byte),
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(cases(40))]
+
+    #[test]
+    fn response_files_are_split_as_the_compilers_split_them(
+        pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "a", "'", "\"", "\\", "\\\\", " -DA", "\n-DB", "\t-DC", "  -DD", "'x  -DBy'", "\"x\t-DCy\"", "$", "#", "-",
+        ]), 0..12),
+    ) {
+        let tree = tree();
+        let content = format!("-DZ{}", pieces.concat());
+        tree.write(b"r", content.as_bytes());
+        for (kind, name) in compilers() {
+            let argv = words(&["@r"]);
+            let working_directory = tree.path();
+            let files = Disk::new(std::path::Path::new(std::str::from_utf8(&working_directory).unwrap()));
+            let ours = response::expand(&argv, kind, &files).unwrap();
+            let ours: Vec<Vec<u8>> = ours.iter().map(|word| word[2..].to_vec()).collect();
+            let output = tree.run(&words(&[name, "-###", "-c", "x.c", "@r"]));
+            // The line of the compiler proper; gcc's driver prints others in another quoting.
+            let program: &[u8] = if kind.is_clang() { b"\"-cc1\"" } else { b"/cc1 " };
+            let start = memchr::memmem::find(&output.stderr, program).unwrap();
+            let line = &output.stderr[start..];
+            let text = printed(&line[..memchr::memmem::find(line, b"\nCOLLECT_").unwrap_or(line.len())]);
+            let defines = text.windows(2).filter(|pair| pair[0] == b"-D").map(|pair| pair[1].clone());
+            let theirs: Vec<_> = defines.filter(|word| word.first().is_some_and(|byte| b"ZABCD".contains(byte))).collect();
+            prop_assert_eq!(ours, theirs, "{} {}", name, content);
+        }
+    }
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    let rng_seed = proptest::test_runner::RngSeed::Fixed(1);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn argument() -> impl Strategy<Value = Vec<u8>> {
+    let spelled = (0..TABLE.len()).prop_map(|index| TABLE[index].spelling.as_bytes().to_vec());
+    let valued = (spelled.clone(), proptest::collection::vec(any::<u8>(), 0..6))
+        .prop_map(|(word, value)| [word, value].concat());
+    let bytes = proptest::collection::vec(any::<u8>(), 0..12);
+    prop_oneof![
+        spelled,
+        valued,
+        bytes,
+        Just(b"x.c".to_vec()),
+        Just(b"-c".to_vec()),
+        Just(b"@options".to_vec())
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(2000))]
+
+    #[test]
+    fn no_command_line_is_too_odd_and_none_that_preprocesses_is_cached(
+        line in proptest::collection::vec(argument().prop_filter("no NUL in arguments", |word| !word.contains(&0)), 0..10),
+    ) {
+        let tree = shared_tree();
+        for kind in [CompilerKind::Gxx, CompilerKind::Clangxx] {
+            let argv = [words(&["cc"]), line.clone()].concat();
+            if let Plan::Compile(found) = tree.plan(kind, &argv) {
+                prop_assert!(found.outputs.is_sorted_by(|a, b| a.role < b.role));
+                if let Some(preprocessor) = found.preprocessor {
+                    let again = [words(&["cc"]), preprocessor].concat();
+                    let Plan::Bypass(bypass) = tree.plan(kind, &again) else { panic!("cached") };
+                    prop_assert_eq!(bypass.reason, Reason::CalledForPreprocessing);
+                }
+            }
+        }
+    }
+}
+
+fn shared_tree() -> &'static Tree {
+    static TREE: std::sync::OnceLock<Tree> = std::sync::OnceLock::new();
+    TREE.get_or_init(tree)
+}

@@ -3,8 +3,8 @@
 //! Invariant: nothing before the decision touches the command-line parser, a runtime or a log.
 
 use crate::commands;
-use crate::process::{exec, standard_streams_are_open};
-use crate::resolve::{Compiler, NotFound, behind_link, resolve};
+use crate::resolve::{behind_link, resolve};
+use crate::wrapper;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -25,10 +25,10 @@ pub fn run(argv: Vec<OsString>) -> i32 {
     match classify(argv) {
         Typed::Command(argv) => commands::run(&argv),
         Typed::Compiler { word, arguments } => {
-            compile(resolve(&word, std::env::var_os("PATH").as_deref()), arguments)
+            wrapper::compile(&wrapper::Typed { find: &|path| resolve(&word, path), arguments })
         }
         Typed::Link { name, arguments } => {
-            compile(behind_link(&name, std::env::var_os("PATH").as_deref()), arguments)
+            wrapper::compile(&wrapper::Typed { find: &|path| behind_link(&name, path), arguments })
         }
     }
 }
@@ -55,20 +55,6 @@ fn compiler_at(argv: Vec<OsString>, index: usize) -> Typed {
 
 fn base_name(path: &OsStr) -> &OsStr {
     Path::new(path).file_name().unwrap_or(path)
-}
-
-fn compile(compiler: Result<Compiler, NotFound>, arguments: Vec<OsString>) -> i32 {
-    let compiler = match compiler {
-        Ok(compiler) => compiler,
-        Err(error) => {
-            eprintln!("dccache: {error}");
-            return error.exit_code();
-        }
-    };
-    let _ = standard_streams_are_open();
-    let Err(error) = exec(&compiler.program, &compiler.name, &arguments);
-    eprintln!("dccache: {}: {error}", compiler.program.display());
-    126
 }
 
 #[cfg(test)]

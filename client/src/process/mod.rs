@@ -9,5 +9,5 @@ mod run;
 pub use death::{Ending, die_like};
 pub use dispositions::{ignore_sigpipe, is_ignored};
 pub use exec::{exec, standard_streams_are_open};
-pub use preprocess::{Answer, PREPROCESSED_MAX, answer_of, preprocess};
+pub use preprocess::{Answer, PREPROCESSED_MAX, Preprocessing, answer_of, preprocess};
 pub use run::{CAPTURE_MAX, Ran, run, write_all};

@@ -1,8 +1,10 @@
 //! Running the preprocessor, and asking the compiler about itself.
 
 use super::dispositions;
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +13,7 @@ use std::process::{Command, Stdio};
 /// Above it the compiler runs untouched, so that a runaway macro cannot fill the memory twice.
 pub const PREPROCESSED_MAX: u64 = 512 << 20;
 
-/// Largest answer of a compiler about itself, in bytes.
+/// Largest answer of a compiler about itself, and most messages of a preprocessor, in bytes.
 const ANSWER_MAX: u64 = 4 << 20;
 
 /// Size asked for the pipe from the preprocessor, in bytes: the usual limit for unprivileged users. Fewer wake-ups.
@@ -20,15 +22,29 @@ const PIPE_BYTES: usize = 1 << 20;
 /// Text that a preprocessor is likely to give, in bytes; the buffer starts with it.
 const TEXT_GUESS: usize = 256 << 10;
 
-/// Runs the preprocessor and returns its stdout; `None` when it failed or wrote too much.
-///
-/// Its stderr is discarded: the compile says all of it again.
+/// What a preprocessor wrote.
+#[derive(Debug)]
+pub struct Preprocessing {
+    /// The text.
+    pub text: Vec<u8>,
+    /// What it wrote to stderr. The compile says all of it again; it is part of the key.
+    pub messages: Vec<u8>,
+}
+
+/// Runs the preprocessor; `None` when it failed or wrote too much.
 ///
 /// # Errors
 /// Why it could not be started or read.
-pub fn preprocess(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Option<Vec<u8>>> {
+pub fn preprocess(
+    program: &Path,
+    name: &OsStr,
+    arguments: &[OsString],
+) -> io::Result<Option<Preprocessing>> {
+    // Messages go to memory, so that one process can read one pipe and nobody waits for the other stream.
+    let mut messages = File::from(memfd_create("dccache-messages", MemfdFlags::CLOEXEC)?);
     let mut command = Command::new(program);
-    command.arg0(name).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.arg0(name).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages.try_clone()?);
     dispositions::keep_sigpipe(&mut command);
     let mut child = command.spawn()?;
     let mut text = Vec::with_capacity(TEXT_GUESS);
@@ -37,7 +53,11 @@ pub fn preprocess(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::R
         pipe.take(PREPROCESSED_MAX + 1).read_to_end(&mut text)?;
     }
     let succeeded = child.wait()?.success();
-    Ok((succeeded && text.len() as u64 <= PREPROCESSED_MAX).then_some(text))
+    let mut kept = Vec::new();
+    messages.rewind()?;
+    messages.take(ANSWER_MAX + 1).read_to_end(&mut kept)?;
+    let fits = text.len() as u64 <= PREPROCESSED_MAX && kept.len() as u64 <= ANSWER_MAX;
+    Ok((succeeded && fits).then_some(Preprocessing { text, messages: kept }))
 }
 
 /// What a compiler says about itself.

@@ -1,0 +1,156 @@
+//! The record of one compile.
+
+use dccache_protocol::codec::decode_exact;
+use dccache_protocol::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+/// First bytes of a record; a reader finds the next whole record by them after a torn one. The second is the version.
+const MAGIC: [u8; 2] = [0xDC, 1];
+
+/// Bytes before the body: magic, length of the body u16 LE, first four bytes of its BLAKE3.
+const PREFIX: usize = 8;
+
+/// Longest text of a record, in bytes; longer ones are cut, so that one append stays small.
+const TEXT_MAX: usize = 1024;
+
+/// Where a hit came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Served {
+    /// The local store.
+    Local,
+    /// The ring.
+    Ring,
+}
+
+/// What was done with a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Served without compiling.
+    Hit(Served),
+    /// Compiled and stored.
+    Miss,
+    /// Compiled and not stored, for this reason.
+    NotStored(String),
+    /// Left to the compiler untouched, for this reason.
+    Bypassed(String),
+}
+
+/// One compile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it ended, ms since the Unix epoch.
+    pub at_ms: u64,
+    /// What was done.
+    pub verdict: Verdict,
+    /// What caused the reason, as the user spelled it; empty when nothing in particular did.
+    pub cause: Vec<u8>,
+    /// Counted faults on the way, such as `corrupt_entry`.
+    pub faults: Vec<String>,
+    /// Working directory.
+    pub directory: Vec<u8>,
+    /// Compiler as typed.
+    pub compiler: Vec<u8>,
+    /// Source as typed; empty where none was recognised.
+    pub source: Vec<u8>,
+    /// Keys that were looked for.
+    pub keys: Vec<Digest>,
+    /// Bytes of outputs that were served.
+    pub served_bytes: u64,
+    /// Bytes of outputs that were stored.
+    pub stored_bytes: u64,
+    /// Wall-clock time of the compile, or of the one that a hit spared, in ms.
+    pub compile_ms: u32,
+    /// Wall-clock time of the preprocessor, in µs.
+    pub preprocess_us: u32,
+    /// Wall-clock time of the wrapper without the compiler, in µs.
+    pub own_us: u32,
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self {
+            at_ms: 0,
+            verdict: Verdict::Miss,
+            cause: Vec::new(),
+            faults: Vec::new(),
+            directory: Vec::new(),
+            compiler: Vec::new(),
+            source: Vec::new(),
+            keys: Vec::new(),
+            served_bytes: 0,
+            stored_bytes: 0,
+            compile_ms: 0,
+            preprocess_us: 0,
+            own_us: 0,
+        }
+    }
+}
+
+impl Event {
+    /// Encodes the record.
+    pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
+        let mut event = self.clone();
+        for text in [&mut event.cause, &mut event.directory, &mut event.compiler, &mut event.source] {
+            text.truncate(TEXT_MAX);
+        }
+        let mut bytes = vec![0; PREFIX];
+        bytes = postcard::to_extend(&event, bytes).ok()?;
+        let length = u16::try_from(bytes.len() - PREFIX).ok()?;
+        let check = check(&bytes[PREFIX..]);
+        bytes[..2].copy_from_slice(&MAGIC);
+        bytes[2..4].copy_from_slice(&length.to_le_bytes());
+        bytes[4..8].copy_from_slice(&check);
+        Some(bytes)
+    }
+
+    /// Decodes all whole records; torn and foreign bytes between them are skipped.
+    pub(super) fn all(mut bytes: &[u8]) -> Vec<Self> {
+        let mut events = Vec::new();
+        while bytes.len() > PREFIX {
+            match Self::first(bytes) {
+                Some((event, length)) => {
+                    events.push(event);
+                    bytes = &bytes[length..];
+                }
+                None => {
+                    let next = memchr::memmem::find(&bytes[1..], &MAGIC);
+                    bytes = next.map_or(&[], |at| &bytes[1 + at..]);
+                }
+            }
+        }
+        events
+    }
+
+    fn first(bytes: &[u8]) -> Option<(Self, usize)> {
+        let body = bytes.strip_prefix(&MAGIC)?;
+        let (length, body) = body.split_first_chunk::<2>()?;
+        let (expected, body) = body.split_first_chunk::<4>()?;
+        let length = usize::from(u16::from_le_bytes(*length));
+        let body = body.get(..length)?;
+        let event = (check(body) == *expected).then(|| decode_exact(body).ok())??;
+        Some((event, PREFIX + length))
+    }
+}
+
+fn check(body: &[u8]) -> [u8; 4] {
+    let digest = blake3::hash(body);
+    std::array::from_fn(|index| digest.as_bytes()[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_records_are_read_around_torn_ones() {
+        let event = |n: u64| Event { at_ms: n, source: b"a.c".to_vec(), ..Event::default() };
+        let whole: Vec<Vec<u8>> = (0..3).map(|n| event(n).to_bytes().unwrap()).collect();
+        for cut in 0..whole[1].len() {
+            let log = [whole[0].as_slice(), &whole[1][..cut], &whole[2]].concat();
+            let read = Event::all(&log);
+            assert_eq!((read.first(), read.last()), (Some(&event(0)), Some(&event(2))), "cut at {cut}");
+        }
+        assert_eq!(Event::all(&whole.concat()).len(), 3);
+        assert!(Event::all(&[0xDC; 100]).is_empty());
+    }
+}

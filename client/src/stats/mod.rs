@@ -1,0 +1,16 @@
+//! What happened to compiles: one appended record each, summed when somebody asks.
+//!
+//! Shape: the wrapper appends an [`Event`] to `stats/log`. A log that has grown is rolled over: the one before it is folded into
+//! `stats/summary` by the hour, so that what is kept is bounded. `explain last` reads the newest event.
+//!
+//! Invariant: no compile depends on any of it. What cannot be written is not counted.
+
+mod event;
+mod log;
+mod report;
+mod totals;
+
+pub use event::{Event, Served, Verdict};
+pub use log::{append, clear, last, read};
+pub use report::{as_json, as_text};
+pub use totals::Totals;

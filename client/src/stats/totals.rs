@@ -1,0 +1,91 @@
+//! Sums over compiles.
+
+use super::{Event, Served, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most different names that are counted apart; they are ours, so only a damaged file has more.
+const NAMES_MAX: usize = 256;
+
+/// Sums over some compiles.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Hits served by the local store.
+    pub local_hits: u64,
+    /// Hits served by the ring.
+    pub ring_hits: u64,
+    /// Compiles that were stored.
+    pub stored: u64,
+    /// Compiles that were looked up, not found, and not stored, by reason.
+    pub not_stored: BTreeMap<String, u64>,
+    /// Calls left to the compiler, by reason.
+    pub bypassed: BTreeMap<String, u64>,
+    /// Faults on the way, by name.
+    pub faults: BTreeMap<String, u64>,
+    /// Bytes of outputs served.
+    pub served_bytes: u64,
+    /// Bytes of outputs stored.
+    pub stored_bytes: u64,
+    /// Wall-clock time of compiles that hits spared, less what the hits took, in ms.
+    pub saved_ms: u64,
+}
+
+impl Totals {
+    /// Returns hits of any source.
+    pub fn hits(&self) -> u64 {
+        self.local_hits + self.ring_hits
+    }
+
+    /// Returns compiles that were looked up and not found.
+    pub fn misses(&self) -> u64 {
+        self.stored + self.not_stored.values().sum::<u64>()
+    }
+
+    /// Returns calls left to the compiler.
+    pub fn bypasses(&self) -> u64 {
+        self.bypassed.values().sum()
+    }
+
+    /// Counts one compile.
+    pub fn add(&mut self, event: &Event) {
+        match &event.verdict {
+            Verdict::Hit(served) => {
+                match served {
+                    Served::Local => self.local_hits += 1,
+                    Served::Ring => self.ring_hits += 1,
+                }
+                self.saved_ms += u64::from(event.compile_ms.saturating_sub(event.own_us / 1000));
+            }
+            Verdict::Miss => self.stored += 1,
+            Verdict::NotStored(reason) => count(&mut self.not_stored, reason, 1),
+            Verdict::Bypassed(reason) => count(&mut self.bypassed, reason, 1),
+        }
+        event.faults.iter().for_each(|fault| count(&mut self.faults, fault, 1));
+        self.served_bytes += event.served_bytes;
+        self.stored_bytes += event.stored_bytes;
+    }
+
+    /// Joins two sums.
+    pub fn join(&mut self, other: &Self) {
+        self.local_hits += other.local_hits;
+        self.ring_hits += other.ring_hits;
+        self.stored += other.stored;
+        self.served_bytes += other.served_bytes;
+        self.stored_bytes += other.stored_bytes;
+        self.saved_ms += other.saved_ms;
+        let maps = [
+            (&mut self.not_stored, &other.not_stored),
+            (&mut self.bypassed, &other.bypassed),
+            (&mut self.faults, &other.faults),
+        ];
+        for (into, from) in maps {
+            from.iter().for_each(|(name, number)| count(into, name, *number));
+        }
+    }
+}
+
+fn count(map: &mut BTreeMap<String, u64>, name: &str, number: u64) {
+    if map.len() < NAMES_MAX || map.contains_key(name) {
+        *map.entry(name.to_owned()).or_default() += number;
+    }
+}

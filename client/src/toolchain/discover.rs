@@ -1,0 +1,190 @@
+//! Asking a compiler which programs and files it uses. Runs once per toolchain, under a lock.
+
+use super::answers;
+use super::elf::{self, Program};
+use super::record::{DRIVER, DriverRecord, GUARD, ToolchainFile, ToolchainRecord};
+use super::{Call, Stamp, Unknown, search_path};
+use crate::invocation::{CompilerKind, Invocation};
+use crate::process::answer_of;
+use dccache_protocol::digest::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Files by which the system's loader chooses libraries beside the search that it reports.
+const LOADER_FILES: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
+
+/// Finds out which driver a program is, by its own words and by which compiler proper it runs for a `.c` file.
+pub(super) fn driver(call: &Call<'_>) -> Result<DriverRecord, Unknown> {
+    let program = &call.compiler.program;
+    let driver = file_of(DRIVER, program)?;
+    if elf::program(program)? == Program::Script {
+        return Ok(DriverRecord::new(driver, None));
+    }
+    let directory = tempdir_source()?;
+    let answer = answer_of(program, &call.compiler.name, &["-###".into(), "-c".into(), directory.source.clone()]);
+    let text = answer?.map(|answer| answer.stderr).unwrap_or_default();
+    let says = |word: &str| memchr::memmem::find(&text, word.as_bytes()).is_some();
+    let clang = says("clang version ");
+    let gcc = says("\ngcc version ");
+    let ends = |end: &str| {
+        let commands = answers::commands(&text);
+        commands.iter().any(|words| words[0].ends_with(end.as_bytes()))
+    };
+    let kind = match (clang, gcc) {
+        (true, false) if says("\"c++\"") => Some(CompilerKind::Clangxx),
+        (true, false) if says("\"-cc1\"") => Some(CompilerKind::Clang),
+        (false, true) if ends("/cc1plus") => Some(CompilerKind::Gxx),
+        (false, true) if ends("/cc1") => Some(CompilerKind::Gcc),
+        _ => None,
+    };
+    Ok(DriverRecord::new(driver, kind))
+}
+
+/// A source that exists, since drivers refuse absent ones even under `-###`.
+struct ProbeSource {
+    _directory: tempfile::TempDir,
+    source: OsString,
+}
+
+fn tempdir_source() -> io::Result<ProbeSource> {
+    let directory = tempfile::Builder::new().prefix("dccache-").tempdir()?;
+    let source = directory.path().join("probe.c");
+    fs::write(&source, b"")?;
+    Ok(ProbeSource { source: source.into_os_string(), _directory: directory })
+}
+
+/// Finds out everything about one way of calling a driver.
+pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<ToolchainRecord, Unknown> {
+    let fixed: Vec<OsString> =
+        invocation.toolchain_arguments.iter().map(|word| OsString::from_vec(word.clone())).collect();
+    let native = invocation.native.iter().map(|word| OsString::from_vec(word.clone()));
+    let ask = |words: Vec<OsString>| {
+        let arguments: Vec<OsString> = fixed.iter().cloned().chain(words).collect();
+        answer_of(&call.compiler.program, &call.compiler.name, &arguments)
+    };
+    let language = || ["-x".into(), invocation.language.name().into()];
+    let compile = ["-c", "/dev/null", "-o", "/dev/null"].map(OsString::from);
+    let dry = native.chain(["-###".into()]).chain(language()).chain(compile).collect();
+    let dry = ask(dry)?.ok_or(Unknown::Silent)?.stderr;
+    let commands = answers::commands(&dry);
+    let proper = commands.first().ok_or(Unknown::Silent)?;
+    let directories = ask(vec!["-print-search-dirs".into()])?.unwrap_or_default().stdout;
+    let search = ["-v", "-E"].map(OsString::from).into_iter().chain(language()).chain(["/dev/null".into()]);
+    let search = ask(search.collect())?.map(|answer| answers::header_directories(&answer.stderr));
+
+    let mut found = Discovery::default();
+    found.add(DRIVER, &call.compiler.program)?;
+    found.add_program(call, &call.compiler.program)?;
+    let programs = answers::search_directories(&directories, "programs");
+    for command in &commands {
+        found.add_command(call, &command[0], &programs)?;
+    }
+    for file in answers::configuration_files(&dry) {
+        found.add("specs", Path::new(OsStr::from_bytes(&file)))?;
+    }
+    for directory in answers::search_directories(&directories, "libraries") {
+        found.tried.insert(PathBuf::from(OsString::from_vec([&directory, b"specs".as_slice()].concat())));
+    }
+    for file in LOADER_FILES.map(Path::new) {
+        if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
+    }
+    let native =
+        if invocation.native.is_empty() { Vec::new() } else { answers::machine_words(proper) };
+    Ok(found.into_record(native, search.unwrap_or_default()))
+}
+
+/// Files and names found so far.
+#[derive(Debug, Default)]
+struct Discovery {
+    /// By path; the first role stays.
+    files: BTreeMap<PathBuf, ToolchainFile>,
+    tried: BTreeSet<PathBuf>,
+}
+
+impl Discovery {
+    fn add(&mut self, role: &str, path: &Path) -> Result<(), Unknown> {
+        if !self.files.contains_key(path) {
+            let file = file_of(role, path)?;
+            self.files.insert(path.to_owned(), file);
+        }
+        Ok(())
+    }
+
+    /// Adds a command's program: where it is named without a directory, the one that the search gives, and the names tried before.
+    fn add_command(&mut self, call: &Call<'_>, word: &[u8], programs: &[Vec<u8>]) -> Result<(), Unknown> {
+        let name = word.rsplit(|&byte| byte == b'/').next().unwrap_or(word);
+        let in_path = std::env::split_paths(search_path(call)).map(|directory| directory.join(OsStr::from_bytes(name)));
+        let in_programs = programs.iter().map(|directory| PathBuf::from(OsString::from_vec([directory, name].concat())));
+        let candidates: Vec<PathBuf> = in_programs.chain(in_path).collect();
+        let named = Path::new(OsStr::from_bytes(word));
+        let at = match named.is_absolute() {
+            true => candidates.iter().position(|candidate| candidate == named),
+            false => candidates.iter().position(|candidate| candidate.is_file()),
+        };
+        let path = match at {
+            Some(at) => {
+                self.tried.extend(candidates[..at].iter().cloned());
+                candidates[at].clone()
+            }
+            // A driver that names a place of its own, as clang does with itself.
+            None if named.is_absolute() => named.to_owned(),
+            None => return Err(Unknown::Silent),
+        };
+        self.add(&String::from_utf8_lossy(name), &path)?;
+        self.add_program(call, &path)
+    }
+
+    /// Adds the shared libraries of a program.
+    fn add_program(&mut self, call: &Call<'_>, path: &Path) -> Result<(), Unknown> {
+        match elf::program(path)? {
+            Program::Script => return Err(Unknown::Script(path.display().to_string())),
+            Program::Static => {}
+            Program::Dynamic(loader) => {
+                let libraries = elf::libraries(call, &loader, path)?;
+                for library in &libraries.files {
+                    self.add("library", library)?;
+                }
+                self.tried.extend(libraries.tried);
+            }
+        }
+        Ok(())
+    }
+
+    fn into_record(self, native: Vec<Vec<u8>>, search: Vec<Vec<u8>>) -> ToolchainRecord {
+        let absent: BTreeSet<PathBuf> = self.tried.iter().filter_map(|path| deepest_absent(path)).collect();
+        ToolchainRecord {
+            files: self.files.into_values().collect(),
+            absent: absent.into_iter().map(|path| path.into_os_string().into_vec()).collect(),
+            native,
+            search,
+        }
+    }
+}
+
+/// Returns the part of an absent path that would have to appear first, so that many names in an absent directory are one check;
+/// `None` for a path that exists.
+fn deepest_absent(path: &Path) -> Option<PathBuf> {
+    let absent = |path: &Path| fs::symlink_metadata(path).is_err();
+    let mut found = Some(path).filter(|path| absent(path))?;
+    while let Some(parent) = found.parent().filter(|parent| !parent.as_os_str().is_empty() && absent(parent)) {
+        found = parent;
+    }
+    Some(found.to_owned())
+}
+
+fn file_of(role: &str, path: &Path) -> Result<ToolchainFile, Unknown> {
+    let stamp = |path: &Path| Stamp::of(path).ok_or(Unknown::Io(io::ErrorKind::NotFound.into()));
+    let before = stamp(path)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(path)?)?;
+    if stamp(path)? != before {
+        return Err(Unknown::Io(io::Error::other("it changed while it was read")));
+    }
+    let path = path.as_os_str().as_bytes().to_vec();
+    let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+    Ok(ToolchainFile { role: role.to_owned(), path, stamp: before, digest })
+}

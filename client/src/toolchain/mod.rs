@@ -1,0 +1,148 @@
+//! Which files decide what a compiler writes: found out once with its own answers, then checked with one stat each.
+//!
+//! Shape: [`kind_of`] says which driver a program is; [`Toolchain::of`] gives the identity for one way of calling it. Both keep
+//! records in `toolchains/` below the home. A record lists every file by role, path, stamp and digest, the names that must stay absent for
+//! the same files to be found again, and what the compiler said about itself. On a hit nothing runs: all stamps equal and all
+//! names absent, or the record is made anew, by one process at a time.
+//!
+//! Invariant: the id holds roles and contents only, so equal packages on two machines give equal ids.
+
+mod answers;
+mod discover;
+mod elf;
+mod record;
+mod stamp;
+
+pub use stamp::Stamp;
+
+use crate::config::CompilerCheck;
+use crate::home::Home;
+use crate::invocation::{CompilerKind, Invocation};
+use crate::resolve::Compiler;
+use dccache_protocol::digest::Digest;
+use dccache_protocol::ids::ToolchainId;
+use dccache_protocol::keys::toolchain_id;
+use record::{DriverRecord, ToolchainRecord};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Variables that decide which programs and libraries a driver uses; `LD_*` beside them.
+const RESOLUTION: [&str; 6] =
+    ["CCC_ADD_ARGS", "CCC_OVERRIDE_OPTIONS", "COMPILER_PATH", "GCC_EXEC_PREFIX", "PATH", "GCC_ROOT"];
+
+/// A call as far as the toolchain depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Where records are kept; `None` to keep none.
+    pub home: Option<&'a Home>,
+    /// The driver.
+    pub compiler: &'a Compiler,
+    /// All environment variables.
+    pub environment: &'a [(Vec<u8>, Vec<u8>)],
+    /// Physical working directory.
+    pub working_directory: &'a Path,
+}
+
+/// Why a toolchain cannot be known.
+#[derive(Debug, thiserror::Error)]
+pub enum Unknown {
+    /// The driver is a script or no gcc or clang.
+    #[error("it is a script, or neither gcc nor clang")]
+    Driver,
+    /// The driver did not say what it uses.
+    #[error("it does not say which programs it runs")]
+    Silent,
+    /// A program that the driver runs is a script, whose own programs cannot be known.
+    #[error("{0} is a script")]
+    Script(String),
+    /// A file of it cannot be read.
+    #[error("cannot read a file of it")]
+    Io(#[from] std::io::Error),
+}
+
+/// Identity of a toolchain for one way of calling it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toolchain {
+    /// Its name in keys.
+    pub id: ToolchainId,
+    /// What `-march=native` and its like stand for; empty where none is used.
+    pub native: Vec<Vec<u8>>,
+    /// Directories in which headers are looked for, in order.
+    pub search: Vec<Vec<u8>>,
+}
+
+/// Says which driver a program is.
+///
+/// # Errors
+/// Why that cannot be known.
+pub fn kind_of(call: &Call<'_>) -> Result<CompilerKind, Unknown> {
+    let name = DriverRecord::name(call);
+    if let Some(record) = call.home.and_then(|home| DriverRecord::load(home, &name)) {
+        return record.kind().ok_or(Unknown::Driver);
+    }
+    let record = discover::driver(call)?;
+    if let Some(home) = call.home {
+        record.save(home, &name);
+    }
+    record.kind().ok_or(Unknown::Driver)
+}
+
+impl Toolchain {
+    /// Finds out the identity of the toolchain that compiles `invocation`.
+    ///
+    /// # Errors
+    /// Why that cannot be known.
+    pub fn of(call: &Call<'_>, invocation: &Invocation, check: &CompilerCheck) -> Result<Self, Unknown> {
+        let name = ToolchainRecord::name(call, invocation);
+        let load = || call.home.and_then(|home| ToolchainRecord::load(home, &name));
+        let record = match load() {
+            Some(record) => record,
+            None => {
+                // Held until the record is in place: of many compiles that start together one asks the compiler.
+                let lock = call.home.and_then(record::lock);
+                match lock.as_ref().and_then(|_| load()) {
+                    Some(record) => record,
+                    None => {
+                        let record = discover::toolchain(call, invocation)?;
+                        if let Some(home) = call.home {
+                            record.save(home, &name);
+                        }
+                        record
+                    }
+                }
+            }
+        };
+        Ok(Self { id: identity(&record, check), native: record.native, search: record.search })
+    }
+}
+
+fn identity(record: &ToolchainRecord, check: &CompilerCheck) -> ToolchainId {
+    let word = |role: &str, text: &[u8]| toolchain_id(&[(role, Digest::of(text))]);
+    match check {
+        CompilerCheck::Content => {
+            let files = record.files.iter().filter(|file| file.role != record::GUARD);
+            toolchain_id(&files.map(|file| (file.role.as_str(), file.digest)).collect::<Vec<_>>())
+        }
+        CompilerCheck::Mtime => {
+            let driver = record.files.iter().find(|file| file.role == record::DRIVER);
+            let times = driver.map(|file| [file.stamp.size, file.stamp.mtime as u64]).unwrap_or_default();
+            word("mtime", &times.map(u64::to_le_bytes).concat())
+        }
+        CompilerCheck::None => word("none", b""),
+        CompilerCheck::Text(text) => word("string", text.as_bytes()),
+    }
+}
+
+/// Returns the variables that decide which programs and libraries a driver uses.
+fn resolution<'a>(call: &Call<'a>) -> impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)> {
+    call.environment.iter().filter(|(name, _)| {
+        name.starts_with(b"LD_") || RESOLUTION.iter().any(|known| known.as_bytes() == name.as_slice())
+    })
+}
+
+fn search_path<'a>(call: &Call<'a>) -> &'a OsStr {
+    let path = call.environment.iter().find(|(name, _)| name == b"PATH");
+    path.map_or(OsStr::new(""), |(_, value)| OsStr::from_bytes(value))
+}
+

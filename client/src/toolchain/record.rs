@@ -1,0 +1,180 @@
+//! Records of drivers and toolchains on disk.
+//!
+//! Layout: version u8, BLAKE3 of the rest (32 bytes), postcard. Anything else reads as no record.
+
+use super::{Call, Stamp, resolution};
+use crate::home::Home;
+use crate::invocation::{CompilerKind, Invocation};
+use dccache_protocol::codec::decode_exact;
+use dccache_protocol::digest::Digest;
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Version of the records.
+const VERSION: u8 = 1;
+
+/// Largest record in bytes: a few hundred paths.
+const RECORD_MAX: u64 = 1 << 20;
+
+/// Role of the driver's program.
+pub(super) const DRIVER: &str = "driver";
+
+/// Role of a file that only guards: its change means to ask again, its content is not in the id.
+pub(super) const GUARD: &str = "guard";
+
+/// One file of a toolchain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ToolchainFile {
+    pub(super) role: String,
+    pub(super) path: Vec<u8>,
+    pub(super) stamp: Stamp,
+    pub(super) digest: Digest,
+}
+
+impl ToolchainFile {
+    fn holds(&self) -> bool {
+        Stamp::of(Path::new(OsStr::from_bytes(&self.path))) == Some(self.stamp)
+    }
+}
+
+/// Which driver a program is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DriverRecord {
+    pub(super) driver: ToolchainFile,
+    /// 1 gcc, 2 g++, 3 clang, 4 clang++, 0 none of them.
+    pub(super) kind: u8,
+}
+
+const KINDS: [CompilerKind; 4] =
+    [CompilerKind::Gcc, CompilerKind::Gxx, CompilerKind::Clang, CompilerKind::Clangxx];
+
+impl DriverRecord {
+    pub(super) fn new(driver: ToolchainFile, kind: Option<CompilerKind>) -> Self {
+        let number = kind.and_then(|kind| KINDS.iter().position(|known| *known == kind));
+        Self { driver, kind: number.map_or(0, |index| index as u8 + 1) }
+    }
+
+    pub(super) fn kind(&self) -> Option<CompilerKind> {
+        KINDS.get(usize::from(self.kind).checked_sub(1)?).copied()
+    }
+
+    /// Returns the record's file below the home.
+    pub(super) fn name(call: &Call<'_>) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hash_driver(&mut hasher, call);
+        format!("toolchains/driver-{}", hasher.finalize().to_hex())
+    }
+
+    pub(super) fn load(home: &Home, name: &str) -> Option<Self> {
+        load::<Self>(home, name).filter(|record| record.driver.holds())
+    }
+
+    pub(super) fn save(&self, home: &Home, name: &str) {
+        if self.driver.stamp.is_settled(SystemTime::now()) {
+            save(home, name, self);
+        }
+    }
+}
+
+/// Everything known about one way of calling a driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ToolchainRecord {
+    pub(super) files: Vec<ToolchainFile>,
+    /// Names that must stay absent.
+    pub(super) absent: Vec<Vec<u8>>,
+    pub(super) native: Vec<Vec<u8>>,
+    pub(super) search: Vec<Vec<u8>>,
+}
+
+impl ToolchainRecord {
+    /// Returns the record's file below the home.
+    pub(super) fn name(call: &Call<'_>, invocation: &Invocation) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hash_driver(&mut hasher, call);
+        hash_all(&mut hasher, [invocation.language.name().as_bytes()]);
+        hash_all(&mut hasher, invocation.toolchain_arguments.iter().map(Vec::as_slice));
+        hash_all(&mut hasher, invocation.native.iter().map(Vec::as_slice));
+        for (name, value) in resolution(call) {
+            hash_all(&mut hasher, [name.as_slice(), value]);
+        }
+        if !invocation.toolchain_arguments.iter().all(|word| is_place_free(word)) {
+            hash_all(&mut hasher, [call.working_directory.as_os_str().as_bytes()]);
+        }
+        if !invocation.native.is_empty() {
+            hash_all(&mut hasher, [processor().as_slice()]);
+        }
+        format!("toolchains/{}", hasher.finalize().to_hex())
+    }
+
+    /// Reads a record of which everything still holds.
+    pub(super) fn load(home: &Home, name: &str) -> Option<Self> {
+        let record = load::<Self>(home, name)?;
+        let absent = |path: &Vec<u8>| std::fs::symlink_metadata(OsStr::from_bytes(path)).is_err();
+        let holds = record.files.iter().all(ToolchainFile::holds) && record.absent.iter().all(absent);
+        holds.then_some(record)
+    }
+
+    /// Keeps the record, unless a file is so young that its stamp proves nothing yet.
+    pub(super) fn save(&self, home: &Home, name: &str) {
+        let now = SystemTime::now();
+        if self.files.iter().all(|file| file.stamp.is_settled(now)) {
+            save(home, name, self);
+        }
+    }
+}
+
+/// Takes the lock under which compilers are asked; `None` where there cannot be one.
+pub(super) fn lock(home: &Home) -> Option<File> {
+    let file = home.open_for_writing("toolchains/lock", OFlags::RDWR).ok()?;
+    file.lock().ok()?;
+    Some(file)
+}
+
+/// An option that means the same in every directory: it has no value that could be a relative path.
+fn is_place_free(word: &[u8]) -> bool {
+    [b"-m".as_slice(), b"-f", b"--target", b"-target"].iter().any(|start| word.starts_with(start))
+}
+
+fn hash_driver(hasher: &mut blake3::Hasher, call: &Call<'_>) {
+    let program = call.compiler.program.as_os_str().as_bytes();
+    hash_all(hasher, [call.compiler.name.as_bytes(), program]);
+    if !program.starts_with(b"/") {
+        hash_all(hasher, [call.working_directory.as_os_str().as_bytes()]);
+    }
+}
+
+fn hash_all<'a>(hasher: &mut blake3::Hasher, items: impl IntoIterator<Item = &'a [u8]>) {
+    for item in items {
+        hasher.update(&(item.len() as u64).to_le_bytes()).update(item);
+    }
+    hasher.update(&u64::MAX.to_le_bytes());
+}
+
+/// What the kernel says about the first processor, without what changes from one moment to the next: a home directory can be
+/// shared by machines, and a virtual machine can move.
+fn processor() -> Vec<u8> {
+    let text = std::fs::read("/proc/cpuinfo").unwrap_or_default();
+    let lines = text.split(|&byte| byte == b'\n').take_while(|line| !line.is_empty());
+    let kept = ["model", "cpu family", "stepping", "vendor_id", "flags", "Features", "CPU ", "cache size"];
+    let lasting = lines.filter(|line| kept.iter().any(|start| line.starts_with(start.as_bytes())));
+    lasting.collect::<Vec<_>>().join(&b'\n')
+}
+
+fn load<T: Serialize + DeserializeOwned>(home: &Home, name: &str) -> Option<T> {
+    let bytes = home.read(name, RECORD_MAX).ok()?;
+    let (&version, rest) = bytes.split_first()?;
+    let (digest, body) = rest.split_first_chunk::<32>()?;
+    let whole = version == VERSION && Digest::of(body).as_bytes() == digest;
+    whole.then(|| decode_exact(body).ok())?
+}
+
+fn save<T: Serialize>(home: &Home, name: &str, record: &T) {
+    let Ok(body) = postcard::to_extend(record, Vec::new()) else { return };
+    // Without the record the next compile asks again: slower, never wrong.
+    let _ = home.replace(name, &[&[VERSION], Digest::of(&body).as_bytes(), &body]);
+}

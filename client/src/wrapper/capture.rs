@@ -1,0 +1,101 @@
+//! Taking up what a compile gave, and judging whether it may be stored.
+
+use super::lookup::Known;
+use super::setting::Setting;
+use crate::depfile;
+use crate::keying::messages_can_be_stored;
+use crate::process::Ran;
+use crate::store::{LocalEntry, Origin};
+use dccache_protocol::bundle::Body;
+use dccache_protocol::codec::Format;
+use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
+use dccache_protocol::keys::EntryKey;
+use memchr::memmem;
+
+/// Name of the reason why a compile is not stored; ccache's where it has one.
+type NotStored = &'static str;
+
+impl Setting<'_> {
+    /// Judges a compile and returns the entry and the key to store it under.
+    pub(super) fn capture(&self, known: &Known, ran: &Ran) -> Result<(EntryKey, LocalEntry), NotStored> {
+        self.judge(known, ran)?;
+        let mut outputs = Vec::new();
+        let mut contents = Vec::new();
+        for planned in &self.invocation.outputs {
+            // What went to /dev/null is nowhere, and the compiler is not run again for it.
+            let path = planned.path.as_ref().ok_or("output_to_null")?;
+            let content = std::fs::read(self.path(path)).map_err(|_| "compiler_produced_no_output")?;
+            if content.is_empty() {
+                return Err("compiler_produced_empty_output");
+            }
+            let content = match (planned.role, &self.invocation.depend) {
+                (OutputRole::Depend, Some(request)) => {
+                    let depend = depfile::capture(&content, request, &self.root);
+                    depend.ok_or("unsupported_dependency_file")?.to_bytes()
+                }
+                _ => content,
+            };
+            outputs.push(Output { role: planned.role, content: BlobRef::of(&content) });
+            contents.push(content);
+        }
+        let places = self.places();
+        let roles = outputs.iter().map(|output| output.role);
+        let leaks = roles.zip(&contents).any(|(role, content)| {
+            // Dependencies hang on the root by their form, not by their text.
+            role != OutputRole::Depend && places.leak_into(content)
+        });
+        let leaks = leaks || places.leak_into(&ran.stderr);
+        let key = known.keys.free.filter(|_| !leaks).unwrap_or(known.keys.bound);
+        let outcome = Outcome {
+            outputs,
+            stdout: BlobRef::of(b""),
+            stderr: BlobRef::of(&ran.stderr),
+            exit_code: 0,
+            toolchain: self.toolchain.id,
+            class: if self.invocation.facts.lto { Comparability::Varying } else { Comparability::Reproducible },
+            wall_ms: ran.wall_ms,
+            cpu_ms: ran.cpu_ms,
+        };
+        outcome.validate().map_err(|_| "output_too_large")?;
+        let streams: [&[u8]; 2] = [b"", &ran.stderr];
+        let body = Body::pack(contents.iter().map(Vec::as_slice).chain(streams));
+        Ok((EntryKey::Preprocessed(key), LocalEntry::new(Origin::Own, outcome, body)))
+    }
+
+    fn judge(&self, known: &Known, ran: &Ran) -> Result<(), NotStored> {
+        let same_date = !known.inputs.facts.date || known.inputs.same_quarter();
+        let checks = [
+            (ran.ending.is_success(), "compile_failed"),
+            (!ran.interrupted, "interrupted"),
+            (ran.complete, "output_too_large"),
+            (ran.stdout.is_empty(), "compiler_produced_stdout"),
+            (!names_temporary(&ran.stderr), "message_names_temporary_file"),
+            (messages_can_be_stored(&self.invocation, &ran.stderr), "message_depends_on_more"),
+            (same_date, "date_changed"),
+        ];
+        match checks.into_iter().find(|(holds, _)| !holds) {
+            Some((_, reason)) => Err(reason),
+            None if known.inputs.modified().is_some() => Err("modified_input_file"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells whether messages name the compiler's own temporary files, which are called differently each time: `cc` and six letters behind a
+/// slash (gcc), or `name-` and hexadecimal digits in the temporary directory (clang).
+fn names_temporary(messages: &[u8]) -> bool {
+    let temporary = std::env::temp_dir();
+    let temporary = temporary.as_os_str().as_encoded_bytes();
+    let directories: [&[u8]; 3] = [b"/tmp", b"/var/tmp", temporary];
+    let gcc = directories.iter().any(|directory| {
+        let start = [directory, b"/cc".as_slice()].concat();
+        memmem::find_iter(messages, &start).any(|at| {
+            let name = &messages[at + start.len()..];
+            name.len() >= 6 && name[..6].iter().all(u8::is_ascii_alphanumeric)
+        })
+    });
+    gcc || memmem::find_iter(messages, temporary).any(|at| {
+        let name = messages[at + temporary.len()..].split(|byte| b" :'\"\n".contains(byte)).next();
+        name.is_some_and(|name| name.ends_with(b".s") && name.contains(&b'-'))
+    })
+}

@@ -1,0 +1,203 @@
+//! Serving a compile, or running the compiler once and keeping what it gave.
+
+use super::lookup::Known;
+use super::refusal::Refusal;
+use super::setting::{Setting, Tally, stderr_shows_color};
+use crate::invocation::ColorRequest;
+use crate::keying::Color;
+use crate::link::Link;
+use crate::process::{Ending, Ran, die_like, run};
+use crate::stats::{Served, Verdict};
+use crate::store::{Flight, LocalEntry, Store, take_off};
+use dccache_protocol::entry::OutputRole;
+use dccache_protocol::keys::EntryKey;
+use dccache_protocol::local::Job;
+use std::ffi::OsString;
+use std::time::Duration;
+
+impl Setting<'_> {
+    /// Serves the call or compiles it, and returns the exit code. Sets the tally's verdict unless it refuses.
+    pub(super) fn serve(&self, tally: &mut Tally) -> Result<i32, Refusal> {
+        tally.event.source = self.invocation.source.clone();
+        let known = self.know(tally)?;
+        let probes = known.probes();
+        tally.event.keys = probes.iter().map(|key| *key.digest()).collect();
+        let store = Store::new(self.home, self.config.max_size);
+        let mut link = Link::new(self.home, self.config);
+        if self.config.recache {
+            return self.compile(&known, &store, link, tally);
+        }
+        if self.serve_locally(&store, &probes, tally) || self.serve_from_ring(&store, link.as_mut(), &probes, tally)
+        {
+            return Ok(0);
+        }
+        let flight = if self.config.read_only { Flight::Unlocked } else { take_off(self.home, &probes[0]) };
+        if matches!(flight, Flight::AfterAnother(_)) && self.serve_locally(&store, &probes, tally) {
+            return Ok(0);
+        }
+        self.compile(&known, &store, link, tally)
+    }
+
+    fn serve_locally(&self, store: &Store<'_>, probes: &[EntryKey], tally: &mut Tally) -> bool {
+        let Some(entry) = self.find_locally(store, probes, tally) else { return false };
+        let delivered = self.deliver_or_count(&entry, Served::Local, tally);
+        delivered
+    }
+
+    fn serve_from_ring(
+        &self,
+        store: &Store<'_>,
+        link: Option<&mut Link<'_>>,
+        probes: &[EntryKey],
+        tally: &mut Tally,
+    ) -> bool {
+        let Some((key, entry)) = self.find_on_ring(link, probes, tally) else { return false };
+        let delivered = self.deliver_or_count(&entry, Served::Ring, tally);
+        if delivered && !self.config.read_only {
+            self.keep(store, &key, &entry, tally);
+        }
+        delivered
+    }
+
+    fn deliver_or_count(&self, entry: &LocalEntry, served: Served, tally: &mut Tally) -> bool {
+        match self.deliver(entry, tally) {
+            Ok(()) => {
+                self.served(served, entry, tally);
+                true
+            }
+            Err(super::deliver::Undelivered::Damaged) => {
+                tally.fault("corrupt_entry");
+                false
+            }
+            Err(super::deliver::Undelivered::Output(_)) => {
+                tally.fault("output_write_error");
+                false
+            }
+        }
+    }
+
+    /// Runs the compiler once. Whatever happens afterwards, its exit code is the result.
+    fn compile(
+        &self,
+        known: &Known,
+        store: &Store<'_>,
+        link: Option<Link<'_>>,
+        tally: &mut Tally,
+    ) -> Result<i32, Refusal> {
+        let arguments = self.colored_arguments(known.color);
+        let ran = run(&self.compiler.program, &self.compiler.name, &arguments)
+            .map_err(|_| Refusal::ours("could_not_run_compiler"))?;
+        tally.delivered = Some(code_of(ran.ending));
+        tally.compiler = Duration::from_millis(ran.wall_ms.into());
+        tally.event.compile_ms = ran.wall_ms;
+        match self.capture(known, &ran) {
+            _ if self.config.read_only => tally.not_stored("read_only"),
+            Ok((key, entry)) => {
+                let kept = self.keep(store, &key, &entry, tally);
+                self.push(known, key, &entry, link, tally);
+                match kept {
+                    true => tally.verdict = Some(Verdict::Miss),
+                    false => tally.not_stored("store_write_error"),
+                }
+            }
+            Err(reason) => {
+                self.remove_partial(&ran);
+                tally.not_stored(reason);
+            }
+        }
+        if let Ending::Killed(_) = ran.ending {
+            // The record is written before, since nothing comes after.
+            if self.config.stats && let Some(verdict) = tally.verdict.take() {
+                tally.event.verdict = verdict;
+                tally.stamp();
+                let _ = crate::stats::append(self.home, &tally.event);
+            }
+        }
+        Ok(die_like(ran.ending))
+    }
+
+    /// The compiler's stderr is a pipe for us; where it would have written colours, it is told to.
+    fn colored_arguments(&self, color: Color) -> Vec<OsString> {
+        let mut arguments = self.arguments.to_vec();
+        let by_itself = self.invocation.color == ColorRequest::Auto && stderr_shows_color();
+        if color == Color::Terminal && by_itself {
+            let clang = self.invocation.kind.is_clang();
+            arguments.push(if clang { "-fcolor-diagnostics" } else { "-fdiagnostics-color=always" }.into());
+        }
+        arguments
+    }
+
+    /// Stores an entry; returns whether it is there.
+    fn keep(&self, store: &Store<'_>, key: &EntryKey, entry: &LocalEntry, tally: &mut Tally) -> bool {
+        match store.put(key, entry) {
+            Ok(over) => {
+                tally.event.stored_bytes = entry.outcome.total_size();
+                if let Some(shard) = over {
+                    store.clean(shard);
+                }
+                true
+            }
+            Err(_) => {
+                tally.fault("store_write_error");
+                false
+            }
+        }
+    }
+
+    fn push(
+        &self,
+        known: &Known,
+        key: EntryKey,
+        entry: &LocalEntry,
+        link: Option<Link<'_>>,
+        tally: &mut Tally,
+    ) {
+        let Some(mut link) = link else { return };
+        let job = self.job(known, key, entry);
+        if let Err(name) = link.push(job, entry) {
+            tally.fault(name);
+        }
+    }
+
+    fn job(&self, known: &Known, key: EntryKey, entry: &LocalEntry) -> Job {
+        let chosen = &self.invocation.environment;
+        let sets = [&chosen.always, &chosen.time, &chosen.terminal, &chosen.include];
+        Job {
+            namespace: self.config.namespace.clone(),
+            key,
+            argv: self.argv.clone(),
+            environment: sets.into_iter().flatten().cloned().collect(),
+            working_directory: self.invocation.working_directory.clone(),
+            root: self.root.clone(),
+            toolchain: self.toolchain.id,
+            inputs: known.inputs.listed(self),
+            absent: Vec::new(),
+            roles: entry.outcome.outputs.iter().map(|output| output.role).collect(),
+            expected_ms: entry.outcome.wall_ms,
+        }
+    }
+
+    /// Removes what a compile that a signal ended has left, as compilers do that get the signal themselves.
+    fn remove_partial(&self, ran: &Ran) {
+        if !(ran.interrupted && matches!(ran.ending, Ending::Killed(_))) {
+            return;
+        }
+        for planned in &self.invocation.outputs {
+            let object = planned.role != OutputRole::Depend;
+            if let Some(path) = planned.path.as_ref().filter(|_| object) {
+                let path = self.path(path);
+                if std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file()) {
+                    let _ = std::fs::remove_file(path);
+                }
+            }
+        }
+    }
+}
+
+/// Returns the exit code of an ending, for the case that this process lives on.
+fn code_of(ending: Ending) -> i32 {
+    match ending {
+        Ending::Exited(code) => code,
+        Ending::Killed(signal) => 128 + signal,
+    }
+}

@@ -1,0 +1,107 @@
+//! The files behind a compile: read once, and checked once more after the compiler ran.
+
+use super::refusal::Refusal;
+use super::setting::Setting;
+use crate::cpp::FileFacts;
+use crate::toolchain::Stamp;
+use dccache_protocol::digest::Digest;
+use dccache_protocol::keys::{RootPath, spelled};
+use rustix::time::ClockId;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Largest input, in bytes. Above it the compiler runs untouched.
+const INPUT_MAX: u64 = 512 << 20;
+
+/// One file that decides the output.
+#[derive(Debug)]
+struct Input {
+    path: PathBuf,
+    digest: Digest,
+    stamp: Stamp,
+}
+
+/// The files of one compile.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    /// Start of the compile in ns since the Unix epoch, by the clock of file times.
+    start: i64,
+    files: Vec<Input>,
+    /// What is written in any of them.
+    pub(super) facts: FileFacts,
+}
+
+/// What is read of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Its digest, and words in it that matter.
+    Source,
+    /// Its digest.
+    Content,
+}
+
+impl Inputs {
+    /// Notes the start. The coarse clock is the one that the kernel stamps files with; the precise one can be ahead of it.
+    pub(super) fn begin() -> Self {
+        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        let start = now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec);
+        Self { start, files: Vec::new(), facts: FileFacts::default() }
+    }
+
+    /// Reads a regular file and returns its digest.
+    pub(super) fn read(&mut self, path: PathBuf, look: Look) -> Result<Digest, Refusal> {
+        let unreadable = || Refusal::because("unreadable_input", path.as_os_str().as_encoded_bytes());
+        let (content, stamp) = read_regular(&path).ok_or_else(unreadable)?;
+        if look == Look::Source {
+            self.facts = self.facts.and(FileFacts::scan(&content));
+        }
+        let digest = Digest::of(&content);
+        self.files.push(Input { path, digest, stamp });
+        Ok(digest)
+    }
+
+    /// Returns the first file that changed since the start, or so shortly before that nobody can tell.
+    pub(super) fn modified(&self) -> Option<&Path> {
+        let holds = |input: &&Input| {
+            Stamp::of(&input.path) == Some(input.stamp) && input.stamp.newest() < self.start
+        };
+        self.files.iter().find(|input| !holds(input)).map(|input| input.path.as_path())
+    }
+
+    /// Tells whether start and now lie in one quarter of an hour, so that no date can have changed between.
+    pub(super) fn same_quarter(&self) -> bool {
+        let quarter = |ns: i64| crate::keying::quarter_hour(u64::try_from(ns / 1_000_000_000).unwrap_or(0));
+        quarter(self.start) == quarter(Self::begin().start)
+    }
+
+    /// Lists the files as the agent is told them.
+    pub(super) fn listed(&self, setting: &Setting<'_>) -> Vec<(RootPath, Digest)> {
+        let listed = self.files.iter().map(|input| {
+            let path = input.path.as_os_str().as_encoded_bytes();
+            let path = match spelled(&setting.root, path).strip_prefix(b"\0") {
+                Some(rest) => RootPath::Root(rest.to_vec()),
+                None => RootPath::Absolute(path.to_vec()),
+            };
+            (path, input.digest)
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_unstable();
+        listed.dedup();
+        listed
+    }
+}
+
+fn read_regular(path: &Path) -> Option<(Vec<u8>, Stamp)> {
+    // Non-blocking: what was a regular file for the preprocessor can be a FIFO by now.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > INPUT_MAX {
+        return None;
+    }
+    let mut content = Vec::with_capacity(metadata.len() as usize + 1);
+    file.take(INPUT_MAX).read_to_end(&mut content).ok()?;
+    (content.len() as u64 == metadata.len()).then(|| (content, Stamp::from(&metadata)))
+}

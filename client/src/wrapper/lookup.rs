@@ -1,0 +1,130 @@
+//! From the preprocessed text to keys, and from keys to an entry.
+
+use super::inputs::{Inputs, Look};
+use super::refusal::Refusal;
+use super::setting::{Setting, Tally, micros};
+use crate::cpp::{FileFacts, Preprocessed};
+use crate::keying::{Color, Ingredients, Keys, obstacle, precompiled_header, preprocessed_keys};
+use crate::link::{Answer, Link};
+use crate::process::{Preprocessing, preprocess};
+use crate::stats::Served;
+use crate::store::{Found, LocalEntry, Store};
+use dccache_protocol::keys::EntryKey;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
+
+/// What the preprocessor and the files say about a compile.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) keys: Keys,
+    pub(super) inputs: Inputs,
+    pub(super) color: Color,
+}
+
+impl Known {
+    /// Lists the keys in order of preference.
+    pub(super) fn probes(&self) -> Vec<EntryKey> {
+        let keys = self.keys.free.into_iter().chain([self.keys.bound]);
+        keys.map(EntryKey::Preprocessed).collect()
+    }
+}
+
+impl Setting<'_> {
+    /// Preprocesses, reads every file behind the text, and makes the keys.
+    pub(super) fn know(&self, tally: &mut Tally) -> Result<Known, Refusal> {
+        let mut inputs = Inputs::begin();
+        let source = &self.invocation.source;
+        let begun = Instant::now();
+        let read;
+        let text = match &self.invocation.preprocessor {
+            Some(arguments) => {
+                let arguments: Vec<OsString> =
+                    arguments.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
+                let done = preprocess(&self.compiler.program, &self.compiler.name, &arguments);
+                // The compiler says what is wrong, better than we could.
+                read = done.ok().flatten().ok_or_else(|| Refusal::ours("preprocessor_error"))?;
+                Preprocessed::parse(&read.text)?
+            }
+            None => {
+                let content = std::fs::read(self.path(source));
+                let text = content.map_err(|_| Refusal::because("unreadable_input", source.as_slice()))?;
+                read = Preprocessing { text, messages: Vec::new() };
+                Preprocessed::parse_source(&read.text, source)?
+            }
+        };
+        tally.event.preprocess_us = micros(begun.elapsed());
+        let files = text.files().iter().map(|file| inputs.read(self.path(&file.path), Look::Source));
+        let raw = files.collect::<Result<Vec<_>, _>>()?;
+        if self.config.sloppiness.time_macros {
+            inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
+        }
+        if let Some(bypass) = obstacle(&self.invocation, &inputs.facts) {
+            return Err(Refusal::Call(bypass));
+        }
+        if let Some(bypass) = precompiled_header(&self.invocation, &text, &self.toolchain.search, &self.disk) {
+            return Err(Refusal::Call(bypass));
+        }
+        let option_files = self.invocation.option_files.iter();
+        let option_files = option_files.map(|file| inputs.read(self.path(&file.path), Look::Content));
+        let option_files = option_files.collect::<Result<Vec<_>, _>>()?;
+        let extra_files = self.config.extra_files_to_hash.iter();
+        let extra_files = extra_files.map(|path| inputs.read(self.directory.join(path), Look::Content));
+        let extra_files = extra_files.collect::<Result<Vec<_>, _>>()?;
+        let color = self.color();
+        let ingredients = Ingredients {
+            namespace: &self.config.namespace,
+            toolchain: self.toolchain.id,
+            native: &self.toolchain.native,
+            extra_files: &extra_files,
+            option_files: &option_files,
+            color,
+            facts: inputs.facts,
+            messages: &read.messages,
+            raw: &raw,
+        };
+        let keys = preprocessed_keys(&self.invocation, &ingredients, &self.places(), &text);
+        Ok(Known { keys, inputs, color })
+    }
+
+    /// Looks in the local store.
+    pub(super) fn find_locally(
+        &self,
+        store: &Store<'_>,
+        probes: &[EntryKey],
+        tally: &mut Tally,
+    ) -> Option<Box<LocalEntry>> {
+        probes.iter().find_map(|key| match store.get(key) {
+            Found::Entry(entry) => Some(entry),
+            Found::Nothing => None,
+            Found::Damaged => {
+                tally.fault("corrupt_entry");
+                None
+            }
+        })
+    }
+
+    /// Looks on the ring; what is found goes into the local store as well.
+    pub(super) fn find_on_ring(
+        &self,
+        link: Option<&mut Link<'_>>,
+        probes: &[EntryKey],
+        tally: &mut Tally,
+    ) -> Option<(EntryKey, Box<LocalEntry>)> {
+        match link?.find(probes.to_vec()) {
+            Answer::Found { key, entry } => Some((key, entry)),
+            Answer::Missed => None,
+            Answer::Fault(name) => {
+                tally.fault(name);
+                None
+            }
+        }
+    }
+
+    /// Notes a hit in the tally once it is delivered.
+    pub(super) fn served(&self, served: Served, entry: &LocalEntry, tally: &mut Tally) {
+        tally.event.served_bytes = entry.outcome.total_size();
+        tally.event.compile_ms = entry.outcome.wall_ms;
+        tally.verdict = Some(crate::stats::Verdict::Hit(served));
+    }
+}

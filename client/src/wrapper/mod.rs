@@ -1,0 +1,199 @@
+//! The life of a compile: looked up, served or compiled once, stored.
+//!
+//! ```text
+//! argv -> Invocation | bypass -> toolchain record -> preprocess -> keys -> local store -> ring -> single flight
+//!      -> compile once -> capture -> local store -> agent -> exit
+//! ```
+//!
+//! Invariant: every fault before the compiler ran ends in [`untouched`], and every fault after it ends in "not stored". There is
+//! no other way out, so no fault of ours changes what a build sees.
+
+mod capture;
+mod compile;
+mod deliver;
+mod inputs;
+mod lookup;
+mod refusal;
+mod setting;
+
+use crate::config::Config;
+use crate::home::Home;
+use crate::invocation::{Bypass, Command, CompilerKind, Disk, Plan};
+use crate::process::{exec, is_ignored, standard_streams_are_open};
+use crate::resolve::{Compiler, NotFound};
+use crate::stats::{self, Verdict};
+use crate::toolchain::{self, Toolchain};
+use refusal::Refusal;
+use setting::{Setting, Tally};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A compiler call as it was typed: how to find the compiler, and its arguments.
+pub struct Typed<'a> {
+    /// Finds the compiler on a search path.
+    pub find: &'a dyn Fn(Option<&OsStr>) -> Result<Compiler, NotFound>,
+    /// Arguments behind the compiler's name.
+    pub arguments: Vec<OsString>,
+}
+
+impl std::fmt::Debug for Typed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Typed").field("arguments", &self.arguments.len()).finish_non_exhaustive()
+    }
+}
+
+/// Serves or runs a compile and returns the exit code of the process.
+pub fn compile(typed: &Typed<'_>) -> i32 {
+    let path = std::env::var_os("PATH");
+    if !standard_streams_are_open() || is_ignored(libc::SIGCHLD) {
+        // Files that we open would take the numbers of the streams; and nobody could learn how a child ended.
+        return found(typed, path.as_deref(), |compiler| untouched(compiler, &typed.arguments));
+    }
+    let home = Home::location(|name| std::env::var_os(name)).and_then(|path| Home::open(&path).ok());
+    let loaded = home.as_ref().map(|home| Config::load(home, |name| std::env::var_os(name)));
+    let config = match loaded {
+        Some(Ok(config)) => config,
+        other => {
+            return found(typed, path.as_deref(), |compiler| {
+                if let (Some(home), Some(Err(error))) = (&home, &other) {
+                    let mut tally = Tally::begin(compiler);
+                    tally.event.cause = error.to_string().into_bytes();
+                    tally.finish(home, Verdict::Bypassed("bad_configuration".to_owned()));
+                }
+                untouched(compiler, &typed.arguments)
+            });
+        }
+    };
+    let path = config.path.clone().or(path);
+    let home = home.filter(|_| !config.disable);
+    found(typed, path.as_deref(), |compiler| match &home {
+        Some(home) => cached(home, &config, compiler, &typed.arguments),
+        None => untouched(compiler, &typed.arguments),
+    })
+}
+
+fn found(typed: &Typed<'_>, path: Option<&OsStr>, then: impl FnOnce(&Compiler) -> i32) -> i32 {
+    match (typed.find)(path) {
+        Ok(compiler) => then(&compiler),
+        Err(error) => {
+            eprintln!("dccache: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+/// Any fault ends here: becomes the compiler, with nothing touched.
+fn untouched(compiler: &Compiler, arguments: &[OsString]) -> i32 {
+    let Err(error) = exec(&compiler.program, &compiler.name, arguments);
+    eprintln!("dccache: {}: {error}", compiler.program.display());
+    126
+}
+
+/// How a call that was not left to the compiler ended.
+enum End {
+    /// Outputs and messages are delivered; this is the exit code.
+    Delivered(i32),
+    /// The compiler has not run.
+    Untouched,
+}
+
+fn cached(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsString]) -> i32 {
+    // A defect of ours says nothing on stderr and ends like any other fault.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut tally = Tally::begin(compiler);
+    let ended = catch_unwind(AssertUnwindSafe(|| live(home, config, compiler, arguments, &mut tally)));
+    let code = match ended {
+        Ok(End::Delivered(code)) => Some(code),
+        Ok(End::Untouched) => None,
+        Err(_) => {
+            tally.fault("internal_error");
+            tally.verdict.get_or_insert(Verdict::Bypassed("internal_error".to_owned()));
+            tally.delivered
+        }
+    };
+    if config.stats && let Some(verdict) = tally.verdict.take() {
+        tally.finish(home, verdict);
+    }
+    match code {
+        Some(code) => code,
+        None => untouched(compiler, arguments),
+    }
+}
+
+/// Lives through a compile. Sets the tally's verdict in every case.
+fn live(
+    home: &Home,
+    config: &Config,
+    compiler: &Compiler,
+    arguments: &[OsString],
+    tally: &mut Tally,
+) -> End {
+    match prepare(home, config, compiler, arguments).and_then(|setting| setting.serve(tally)) {
+        Ok(code) => End::Delivered(code),
+        Err(refusal) => {
+            let Bypass { reason, cause } = match refusal {
+                Refusal::Call(bypass) => bypass,
+                Refusal::Ours(name, cause) => {
+                    tally.event.cause = cause;
+                    tally.verdict = Some(Verdict::Bypassed(name.to_owned()));
+                    return End::Untouched;
+                }
+            };
+            tally.event.cause = cause;
+            tally.verdict = Some(Verdict::Bypassed(reason.name().to_owned()));
+            End::Untouched
+        }
+    }
+}
+
+/// Understands the call and finds out which toolchain it runs.
+fn prepare<'a>(
+    home: &'a Home,
+    config: &'a Config,
+    compiler: &'a Compiler,
+    arguments: &'a [OsString],
+) -> Result<Setting<'a>, Refusal> {
+    let directory = std::env::current_dir().map_err(|_| Refusal::ours("bad_working_directory"))?;
+    let environment: Vec<(Vec<u8>, Vec<u8>)> = std::env::vars_os()
+        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect();
+    let call = toolchain::Call {
+        home: Some(home),
+        compiler,
+        environment: &environment,
+        working_directory: &directory,
+    };
+    let kind: CompilerKind = toolchain::kind_of(&call)
+        .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
+    let mut argv = vec![compiler.name.as_bytes().to_vec()];
+    argv.extend(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
+    let command = Command {
+        kind,
+        argv: &argv,
+        environment: &environment,
+        working_directory: directory.as_os_str().as_bytes(),
+    };
+    let disk = Disk::new(&directory);
+    let mut invocation = match Plan::of(&command, &disk) {
+        Plan::Compile(invocation) => *invocation,
+        Plan::Bypass(bypass) => return Err(Refusal::Call(bypass)),
+    };
+    if config.sloppiness.locale {
+        let is_locale = |name: &[u8]| name.starts_with(b"LC_") || name.starts_with(b"LANG");
+        invocation.environment.always.retain(|(name, _)| !is_locale(name));
+    }
+    let toolchain = Toolchain::of(&call, &invocation, &config.compiler_check)
+        .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
+    let root = setting::root_of(&invocation.working_directory, config.base_dir.as_deref());
+    Ok(Setting { home, config, compiler, arguments, argv, disk, directory, invocation, toolchain, root })
+}
+
+impl Tally {
+    /// Appends the record.
+    fn finish(mut self, home: &Home, verdict: Verdict) {
+        self.event.verdict = verdict;
+        self.stamp();
+        let _ = stats::append(home, &self.event);
+    }
+}

@@ -1,0 +1,122 @@
+//! Everything that is known about a call before anything is looked up, and the record that is kept of it.
+
+use crate::config::Config;
+use crate::cpp::Places;
+use crate::home::Home;
+use crate::invocation::{ColorRequest, Disk, Invocation};
+use crate::keying::Color;
+use crate::resolve::Compiler;
+use crate::stats::{Event, Verdict};
+use crate::toolchain::Toolchain;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Directories that mark the root of a project.
+const MARKS: [&str; 5] = [".git", ".hg", ".svn", ".jj", ".bzr"];
+
+/// A call that can be cached.
+#[derive(Debug)]
+pub(super) struct Setting<'a> {
+    pub(super) home: &'a Home,
+    pub(super) config: &'a Config,
+    pub(super) compiler: &'a Compiler,
+    pub(super) arguments: &'a [OsString],
+    /// Compiler's name and arguments as bytes.
+    pub(super) argv: Vec<Vec<u8>>,
+    pub(super) disk: Disk,
+    /// Physical working directory.
+    pub(super) directory: PathBuf,
+    pub(super) invocation: Invocation,
+    pub(super) toolchain: Toolchain,
+    pub(super) root: Vec<u8>,
+}
+
+impl Setting<'_> {
+    /// Returns the directories of the compile.
+    pub(super) fn places(&self) -> Places<'_> {
+        Places { root: &self.root, working_directory: &self.invocation.working_directory }
+    }
+
+    /// Returns a path of the call, seen from the working directory.
+    pub(super) fn path(&self, spelled: &[u8]) -> PathBuf {
+        self.directory.join(OsStr::from_bytes(spelled))
+    }
+
+    /// Tells whether the compiler would write colours if it wrote to our stderr.
+    pub(super) fn color(&self) -> Color {
+        let colored = match self.invocation.color {
+            ColorRequest::Always => true,
+            ColorRequest::Never => false,
+            ColorRequest::Auto => stderr_shows_color(),
+        };
+        if colored { Color::Terminal } else { Color::Plain }
+    }
+}
+
+/// Tells whether stderr is a terminal on which compilers write colours by themselves.
+pub(super) fn stderr_shows_color() -> bool {
+    let able = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    able && rustix::termios::isatty(rustix::stdio::stderr())
+}
+
+/// Returns the root of a compile: `base` where it is above the working directory, else the nearest ancestor that a version-control
+/// directory marks, else the working directory itself.
+pub(super) fn root_of(working_directory: &[u8], base: Option<&Path>) -> Vec<u8> {
+    let directory = Path::new(OsStr::from_bytes(working_directory));
+    if let Some(base) = base.filter(|base| directory.starts_with(base)) {
+        return base.components().as_path().as_os_str().as_bytes().to_vec();
+    }
+    let marked = |ancestor: &&Path| MARKS.iter().any(|mark| ancestor.join(mark).exists());
+    let root = directory.ancestors().find(marked).unwrap_or(directory);
+    root.as_os_str().as_bytes().to_vec()
+}
+
+/// What is counted about a call.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) event: Event,
+    /// What is settled so far.
+    pub(super) verdict: Option<Verdict>,
+    /// Exit code, once the compiler has run or a hit is written: from then on nothing may run again.
+    pub(super) delivered: Option<i32>,
+    start: Instant,
+    /// Time that the compiler took, which is not ours.
+    pub(super) compiler: Duration,
+}
+
+impl Tally {
+    /// Begins with the start of the wrapper.
+    pub(super) fn begin(compiler: &Compiler) -> Self {
+        let directory = std::env::current_dir().unwrap_or_default();
+        let event = Event {
+            directory: directory.as_os_str().as_bytes().to_vec(),
+            compiler: compiler.name.as_bytes().to_vec(),
+            ..Event::default()
+        };
+        Self { event, verdict: None, delivered: None, start: Instant::now(), compiler: Duration::ZERO }
+    }
+
+    /// Counts a fault on the way.
+    pub(super) fn fault(&mut self, name: &str) {
+        self.event.faults.push(name.to_owned());
+    }
+
+    /// Settles that the compile is not stored.
+    pub(super) fn not_stored(&mut self, reason: &str) {
+        self.verdict = Some(Verdict::NotStored(reason.to_owned()));
+    }
+
+    /// Fills in the times.
+    pub(super) fn stamp(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.event.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.event.own_us = micros(self.start.elapsed().saturating_sub(self.compiler));
+    }
+}
+
+/// Returns a duration in whole µs.
+pub(super) fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}

@@ -185,13 +185,16 @@ impl Core {
             .ok()?
     }
 
-    /// Opens the index again and repeats what failed.
+    /// Repeats what failed, after opening the index again unless another thread did so meanwhile.
     pub(crate) fn after_index_failure<T>(
         &self,
         error: IndexError,
-        again: impl FnOnce() -> Result<T, IndexError>,
+        again: impl Fn() -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
         let mut log = self.log();
+        if let Ok(found) = again() {
+            return Ok(found);
+        }
         if self.reopen_index(&mut log, &error).is_err() {
             return Err(error);
         }

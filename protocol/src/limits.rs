@@ -40,9 +40,6 @@ pub const OUTPUTS_MAX: usize = 32;
 /// Longest path anywhere in a format, in bytes: Linux's `PATH_MAX`.
 pub const PATH_MAX: usize = 4096;
 
-/// Longest namespace name, in bytes.
-pub const NAMESPACE_MAX: usize = 64;
-
 /// Longest zone, operator or host label, in bytes.
 pub const LABEL_MAX: usize = 64;
 
@@ -84,9 +81,6 @@ pub const LAYOUT_MAX: usize = 512 << 10;
 
 /// Most registered signers: one per developer machine of a very large office. Their directory must fit into one frame.
 pub const SIGNERS_MAX: usize = 8192;
-
-/// Most attestations kept per key, one per operator.
-pub const ATTESTATIONS_MAX: usize = 8;
 
 /// Most bytes of records in one answer of a partition pull.
 pub const PULL_BYTES_MAX: usize = 512 << 10;
@@ -138,9 +132,6 @@ pub const BYTES_IN_FLIGHT_PER_PEER_MAX: usize = 576 << 20;
 
 /// Chunk of a bulk stream, in bytes: one TLS record times 16.
 pub const BULK_CHUNK: usize = 256 << 10;
-
-/// Largest message between wrapper and agent, in bytes: a bundle and its job.
-pub const LOCAL_MESSAGE_MAX: usize = BUNDLE_MAX + ARGV_BYTES_MAX + BUNDLE_HEAD_MAX;
 
 /// Most entries that wait in the agent's push journal.
 pub const JOURNAL_ENTRIES_MAX: usize = 65_536;

@@ -179,11 +179,10 @@ impl Cluster {
         if epoch > in_force.epoch {
             return Err(Refusal::WrongEpoch { next: in_force.epoch });
         }
-        let known = self.acknowledged.entry(node).or_default();
-        if epoch <= *known {
+        if epoch <= self.acknowledged(node).unwrap_or_default() {
             return Ok(Outcome::Unchanged);
         }
-        *known = epoch;
+        self.acknowledged.insert(node, epoch);
         self.drop_finished();
         Ok(Outcome::Acknowledged { oldest: self.layouts[0].layout.epoch })
     }

@@ -22,12 +22,14 @@ fn administrator() -> SigningKey {
 struct World {
     state: ControlState,
     log: Vec<Command>,
+    /// Whether the whole state is checked after every command; what is kept for years makes that slow.
+    thorough: bool,
 }
 
 impl World {
     /// Node 1 founds; it is the only voter.
     fn founded() -> Self {
-        let mut world = Self { state: ControlState::default(), log: vec![] };
+        let mut world = Self { state: ControlState::default(), log: vec![], thorough: true };
         assert_eq!(world.apply(founding()), Outcome::Founded);
         world
     }
@@ -47,11 +49,14 @@ impl World {
 
     fn apply(&mut self, command: Command) -> Outcome {
         self.log.push(command.clone());
+        if !self.thorough {
+            return self.state.apply(command);
+        }
         let before = self.state.clone();
         let outcome = self.state.apply(command);
         self.state.validate().unwrap();
         if matches!(outcome, Outcome::Refused(_) | Outcome::Unchanged) {
-            assert_eq!(self.state, before, "a refusal changes nothing");
+            assert!(self.state == before, "a refusal changes nothing: {outcome:?}");
         }
         outcome
     }

@@ -10,6 +10,7 @@ use crate::ids::{ClusterId, Label, NodeId};
 use crate::limits;
 use crate::signing::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::SocketAddr;
 
 /// What a machine asks to become.
@@ -37,8 +38,8 @@ pub enum Applicant {
     },
 }
 
-/// A request on the enrolment channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A request on the enrolment channel. Its secret is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EnrolRequest {
     /// First join, with a token.
     Join {
@@ -60,6 +61,19 @@ pub enum EnrolRequest {
         /// PKCS#10 certificate request, DER, made with the key of the old leaf.
         request: Vec<u8>,
     },
+}
+
+impl fmt::Debug for EnrolRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Join { applicant, .. } => {
+                f.debug_struct("Join").field("applicant", applicant).finish_non_exhaustive()
+            }
+            Self::Renew { addresses, .. } => {
+                f.debug_struct("Renew").field("addresses", addresses).finish_non_exhaustive()
+            }
+        }
+    }
 }
 
 impl Format for EnrolRequest {

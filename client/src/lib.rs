@@ -1,11 +1,13 @@
 //! A compiler cache cluster: wrapper, agent and command line.
 
 pub mod agent;
+pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod cpp;
 pub mod demo;
 pub mod depfile;
+pub mod explain;
 pub mod front;
 pub mod home;
 pub mod invocation;

@@ -1,12 +1,18 @@
 //! Commands of ours: everything that is not a compile. Only here the command-line parser is entered.
 
 mod agent;
+mod config;
+mod demo;
+mod explain;
+mod stats;
 
+use crate::config::Config;
+use crate::home::Home;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
 /// Words after `dccache` that are commands; any other word is a compiler.
-const COMMANDS: [&str; 2] = ["agent", "help"];
+const COMMANDS: [&str; 6] = ["agent", "config", "demo", "explain", "help", "stats"];
 
 /// Exit code of a call that is not understood.
 const USAGE: i32 = 2;
@@ -19,7 +25,13 @@ pub fn is_command(word: &[u8]) -> bool {
 /// Parses and runs a command of ours; returns its exit code.
 pub fn run(argv: &[OsString]) -> i32 {
     match CommandLine::try_parse_from(argv) {
-        Ok(CommandLine { command: Command::Agent(command) }) => agent::run(&command),
+        Ok(CommandLine { command }) => match command {
+            Command::Agent(command) => agent::run(&command),
+            Command::Config { command } => config::run(command.as_ref()),
+            Command::Demo(command) => demo::run(&command),
+            Command::Explain(command) => explain::run(&command),
+            Command::Stats(command) => stats::run(&command),
+        },
         Err(error) => {
             let _ = error.print();
             error.exit_code()
@@ -27,9 +39,40 @@ pub fn run(argv: &[OsString]) -> i32 {
     }
 }
 
+/// Opens the user's directory and reads the configuration as compiles do; otherwise says what is wrong and gives the exit code.
+fn open_home() -> Result<(Home, Config), i32> {
+    let Some(location) = Home::location(|name| std::env::var_os(name)) else {
+        eprintln!("dccache: set HOME or DCCACHE_DIR");
+        return Err(USAGE);
+    };
+    let home = Home::open(&location).map_err(|error| {
+        eprintln!("dccache: {}: {error}", location.display());
+        1
+    })?;
+    let config = config::load(&home).map_err(|error| {
+        eprintln!("dccache: {error}");
+        USAGE
+    })?;
+    Ok((home, config))
+}
+
+/// Shown behind the commands.
+const MORE: &str = "\
+Any other first word is a compiler: `dccache gcc -c a.c -o a.o`. `dccache -- WORD ...` forces that.
+As a link named gcc, g++, cc, c++, clang or clang++ (also gcc-12 and the like) it stands for the next compiler of
+that name on PATH.
+
+Exit codes:
+  of a compile   the compiler's; 127 no such compiler, 126 it cannot be executed; death by a signal is passed on
+  0              done
+  1              it could not be done
+  2              the call or the configuration is not understood
+
+DCCACHE_DIR moves store, configuration, keys and socket (default: ~/.cache/dccache).";
+
 /// A compiler cache cluster. Put `dccache` in front of a compiler.
 #[derive(Debug, Parser)]
-#[command(name = "dccache", version, arg_required_else_help = true)]
+#[command(name = "dccache", version, arg_required_else_help = true, after_help = MORE)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -40,4 +83,15 @@ enum Command {
     /// The background process of this user: networking, pushes, signing.
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Show or change the configuration
+    Config {
+        #[command(subcommand)]
+        command: Option<config::ConfigCommand>,
+    },
+    /// Show a cluster at work on this machine, on real sources; leaves nothing behind
+    Demo(demo::DemoCommand),
+    /// Say why the last compile was a hit, a miss, or left to the compiler
+    Explain(explain::ExplainCommand),
+    /// Show what happened to compiles on this machine
+    Stats(stats::StatsCommand),
 }

@@ -1,0 +1,30 @@
+//! `dccache demo`: the whole thing on loopback.
+
+use crate::demo::{DemoOptions, run as run_demo};
+use clap::Args;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
+/// Arguments of `dccache demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoCommand {
+    /// Compiler to put the wrapper in front of
+    #[arg(long, default_value = "gcc")]
+    compiler: String,
+    /// Compiles at a time; all processors where nothing is said
+    #[arg(long, short)]
+    jobs: Option<NonZeroUsize>,
+}
+
+/// Runs it; returns the exit code.
+pub(super) fn run(command: &DemoCommand) -> i32 {
+    let jobs = command.jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let options = DemoOptions { compiler: command.compiler.clone(), jobs };
+    match run_demo(&options) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("dccache: {error}");
+            1
+        }
+    }
+}

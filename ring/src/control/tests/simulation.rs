@@ -173,7 +173,28 @@ fn asks() -> impl Strategy<Value = Ask> {
     ]
 }
 
+fn standing(kind: u8, stamp: ReceiptStamp) -> Standing {
+    match kind {
+        0 => Standing::Active,
+        1 => Standing::Retired(stamp),
+        _ => Standing::CompromisedSince(stamp),
+    }
+}
+
 impl World {
+    fn reweigh(&self, node: u16, weight: u32, number: u64) -> Option<Command> {
+        let heavier = |member: &mut Member| {
+            if member.id == node_id(node) {
+                member.weight = weight;
+            }
+        };
+        let layout = self.try_plan(|wanted| wanted.members.iter_mut().for_each(heavier)).ok()?;
+        let action = Action::SetWeight(node_id(node), weight);
+        let order = Signed::new(Order { cluster: cluster(), number, action }, &administrator());
+        let layout = SignedLayout { layout, signatures: vec![] };
+        Some(Command::Administer { order, layout: Some(Box::new(layout)) })
+    }
+
     fn command(&self, ask: Ask) -> Option<Command> {
         let unsigned = |layout| SignedLayout { layout, signatures: vec![] };
         let key = |n: u8| SigningKey::from_seed(&[n + 1; 32]).public();
@@ -192,17 +213,7 @@ impl World {
                 let order = self.order(Action::RemoveNode(node_id(node)));
                 Command::Administer { order, layout: Some(Box::new(unsigned(layout))) }
             }
-            Ask::Weight { node, weight, number } => {
-                let heavier = |member: &mut Member| {
-                    if member.id == node_id(node) {
-                        member.weight = weight;
-                    }
-                };
-                let layout = self.try_plan(|wanted| wanted.members.iter_mut().for_each(heavier)).ok()?;
-                let action = Action::SetWeight(node_id(node), weight);
-                let order = Signed::new(Order { cluster: cluster(), number, action }, &administrator());
-                Command::Administer { order, layout: Some(Box::new(unsigned(layout))) }
-            }
+            Ask::Weight { node, weight, number } => return self.reweigh(node, weight, number),
             Ask::Sign { node, voter } => {
                 let Command::Countersign { epoch, signature, .. } = self.countersignature(node)? else {
                     return None;
@@ -221,11 +232,7 @@ impl World {
                 Command::RegisterSigner { grant: writer_grant(token), key: key(n) }
             }
             Ask::Standing { key: n, stamp, kind } => {
-                let standing = match kind {
-                    0 => Standing::Active,
-                    1 => Standing::Retired(ReceiptStamp(stamp)),
-                    _ => Standing::CompromisedSince(ReceiptStamp(stamp)),
-                };
+                let standing = standing(kind, ReceiptStamp(stamp));
                 let order = self.order(Action::SetStanding(key(n).signer_id(), standing));
                 Command::Administer { order, layout: None }
             }

@@ -3,6 +3,10 @@
 //! In TLS 1.3 a client has finished before the server has judged its certificate. So the server sends one byte after its checks, 0 for
 //! welcome or the reason why not, and a connection counts as open only then. A node that accepts and never answers is found here.
 
+mod fault;
+
+pub use fault::DialFault;
+
 use crate::endpoint::{Channel, Endpoint, enrolling_config, server_name};
 use crate::peer::{Authenticated, Peer, Refused, Route, authenticate};
 use crate::stream::SecureStream;

@@ -8,6 +8,7 @@ use dccache_protocol::service::{Answer, BulkAnswer, BulkRequest, CacheResponse, 
 use dccache_protocol::time::ReceiptStamp;
 use dccache_protocol::token::Role;
 use dccache_transport::bulk::Patience;
+use dccache_transport::dial::DialFault;
 use dccache_transport::frame::{read_value, write_value};
 use dccache_transport::listener::{Limits, Listener};
 use dccache_transport::pool::{Fault, Pool, PoolError};
@@ -96,7 +97,8 @@ async fn refused_connections_open_the_breaker_after_three() {
     let closed = TcpListener::bind((host(2), 0)).await.unwrap().local_addr().unwrap();
     let pool = pool(&cluster);
     for _ in 0..3 {
-        assert!(matches!(ask(&pool, &[closed], soon()).await, Err(PoolError::Dial { .. })));
+        let Err(PoolError::Dial { source, .. }) = ask(&pool, &[closed], soon()).await else { panic!() };
+        assert_eq!(source.fault(), DialFault::Refused);
     }
     assert!(matches!(ask(&pool, &[closed], soon()).await, Err(PoolError::Open { .. })));
     let health = &pool.snapshot()[0];

@@ -238,7 +238,8 @@ fn garbage_and_oversized_frames_end_one_connection_and_nothing_else() {
     let bench = Bench::new();
     bench.reach();
     let pid = ask::status(bench.place()).unwrap().pid;
-    let frames: [&[u8]; 4] = [&[0xff; 64], &[0; 12], &[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 99, 99, 99], &[5]];
+    let frames: [&[u8]; 4] =
+        [&[0xff; 64], &[0; 12], &[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 99, 99, 99], &[5]];
     for frame in frames {
         let mut stream = greet(&bench.place().socket(), GREETING.to_bytes());
         stream.write_all(frame).unwrap();

@@ -58,7 +58,8 @@ impl Line {
             .map_err(|error| LineError::NoAgent(error.into()))?;
         // A full backlog would otherwise hold a connect without end.
         let _ = set_socket_timeout(&fd, Timeout::Send, Some(patience.max(PATIENCE_MIN)));
-        let address = SocketAddrUnix::new(place.socket()).map_err(|error| LineError::NoAgent(error.into()))?;
+        let address =
+            SocketAddrUnix::new(place.socket()).map_err(|error| LineError::NoAgent(error.into()))?;
         connect(&fd, &address).map_err(|error| LineError::NoAgent(error.into()))?;
         let own = rustix::process::geteuid();
         if socket_peercred(&fd).is_ok_and(|peer| peer.uid != own) {

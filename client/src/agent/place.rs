@@ -34,7 +34,9 @@ pub enum PlaceError {
         source: io::Error,
     },
     /// Another user owns it or may enter it.
-    #[error("{0} is not a directory that only this user can enter; remove it or correct its owner and mode (0700)")]
+    #[error(
+        "{0} is not a directory that only this user can enter; remove it or correct its owner and mode (0700)"
+    )]
     NotPrivate(PathBuf),
 }
 

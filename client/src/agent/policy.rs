@@ -54,7 +54,8 @@ impl fmt::Display for Accept {
 }
 
 /// What a line of the list may be.
-pub const ALLOWED: &str = "self, role:ci, role:writer, any, or signer: and its 64 digits, separated by commas";
+pub const ALLOWED: &str =
+    "self, role:ci, role:writer, any, or signer: and its 64 digits, separated by commas";
 
 /// A line that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +80,11 @@ impl FromStr for Policy {
     fn from_str(text: &str) -> Result<Self, BadAccept> {
         let lines = text.split(',').map(str::trim).filter(|line| !line.is_empty());
         let lines = lines.map(str::parse).collect::<Result<Vec<_>, _>>()?;
-        if lines.len() <= ACCEPT_MAX { Ok(Self(lines)) } else { Err(BadAccept(lines[ACCEPT_MAX].to_string())) }
+        if lines.len() <= ACCEPT_MAX {
+            Ok(Self(lines))
+        } else {
+            Err(BadAccept(lines[ACCEPT_MAX].to_string()))
+        }
     }
 }
 
@@ -164,7 +169,11 @@ mod tests {
             ("", [false; 4]),
         ];
         for (policy, expected) in table {
-            assert_eq!([&own, &ci, &other, &auditor].map(|signer| accepts(policy, signer)), expected, "{policy}");
+            assert_eq!(
+                [&own, &ci, &other, &auditor].map(|signer| accepts(policy, signer)),
+                expected,
+                "{policy}"
+            );
         }
     }
 

@@ -3,13 +3,19 @@
 use super::Agent;
 use super::counters::Counters;
 use super::detach::{detach, silence};
+use super::find::Seeker;
 use super::journal::{Bounds, Journal};
 use super::log::Log;
 use super::place::{Place, PlaceError};
 use super::policy::Policy;
+use super::push;
+use super::renewal;
+use super::ring::Ring;
 use super::server::serve;
 use super::start::READY;
+use super::state::Standing;
 use super::stop::{Activity, Stop};
+use crate::cluster::Membership;
 use dccache_protocol::time::Clock;
 use dccache_transport::clock::SystemClock;
 use std::fs::{File, TryLockError};
@@ -17,6 +23,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,7 +98,11 @@ pub fn run(settings: Settings) -> Result<(), RunError> {
     let runtime = runtime.map_err(at("/proc/self".into()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::from_environment());
     let ended = runtime.block_on(async {
+        let standing = standing(&settings, &clock);
         let agent = Arc::new(Agent {
+            standing,
+            flushes: AtomicUsize::new(0),
+            flushing: AtomicUsize::new(0),
             clock,
             started: Instant::now(),
             journal,
@@ -108,6 +119,23 @@ pub fn run(settings: Settings) -> Result<(), RunError> {
     ended
 }
 
+/// Reads what this machine knows of its cluster. A state that cannot be used leaves an agent that says so.
+fn standing(settings: &Settings, clock: &Arc<dyn Clock>) -> Standing {
+    let directory = settings.place.cluster();
+    let ring = match Membership::load(&directory) {
+        Ok(None) => return Standing::Alone,
+        Ok(Some(membership)) => Ring::new(membership, directory, Arc::clone(clock)),
+        Err(error) => Err(error.into()),
+    };
+    match ring {
+        Ok(ring) => Standing::Joined(Box::new(Seeker::new(Arc::new(ring), settings.policy.clone()))),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "the cluster's state cannot be used");
+            Standing::Broken
+        }
+    }
+}
+
 async fn live(agent: Arc<Agent>) -> Result<(), RunError> {
     let place = &agent.settings.place;
     let path = place.socket();
@@ -120,6 +148,10 @@ async fn live(agent: Arc<Agent>) -> Result<(), RunError> {
     tracing::info!(pid = std::process::id(), "agent started");
     say_ready(agent.settings.stay).map_err(RunError::Detach)?;
     let watching = tokio::spawn(watch(Arc::clone(&agent), path.clone(), inode));
+    if let Some(ring) = agent.standing.ring() {
+        tokio::spawn(push::run(Arc::clone(&agent), Arc::clone(ring)));
+        tokio::spawn(renewal::run(Arc::clone(&agent), Arc::clone(ring)));
+    }
     serve(Arc::clone(&agent), listener).await;
     // From here on the next agent may start as soon as the lock is free.
     remove_own(&path, inode);
@@ -191,6 +223,12 @@ fn begin_log(settings: &Settings) -> io::Result<()> {
         Stay::Foreground => begun.with_writer(io::stderr).try_init(),
     };
     Ok(())
+}
+
+/// Writes an error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Tells whoever started the agent that it listens, and lets go of its pipes.

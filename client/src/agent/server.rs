@@ -97,7 +97,7 @@ impl Connection<'_> {
             within(self.stream.read_exact(&mut head)).await?;
             let request = Request::from_bytes(&head).map_err(invalid)?;
             match request {
-                Request::Push { .. } => self.push(&request, &head, header.attachment).await?,
+                Request::Push { .. } => self.push(&head, header.attachment).await?,
                 request if header.attachment == 0 => self.answer(request).await?,
                 _ => return Err(io::ErrorKind::InvalidData.into()),
             }
@@ -136,8 +136,8 @@ impl Connection<'_> {
         }
     }
 
-    async fn push(&mut self, request: &Request, head: &[u8], body: usize) -> io::Result<()> {
-        let draft = match self.agent.admit(request) {
+    async fn push(&mut self, head: &[u8], body: usize) -> io::Result<()> {
+        let draft = match self.agent.admit() {
             Ok(()) => self.agent.journal.begin(head, body as u64),
             Err(reason) => {
                 self.discard(body).await?;

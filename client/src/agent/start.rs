@@ -115,11 +115,12 @@ impl Starter {
             Err(LineError::NoAgent(_)) => {}
             other => return Ok(other?),
         }
-        let started = self.spawn().map_err(Unreached::Start).and_then(|stdout| match answers(stdout, deadline) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Unreached::Left),
-            Err(error) => Err(error.into()),
-        });
+        let started =
+            self.spawn().map_err(Unreached::Start).and_then(|stdout| match answers(stdout, deadline) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Unreached::Left),
+                Err(error) => Err(error.into()),
+            });
         // One that left may have lost a race against another; one that is merely slow is found by the next compile.
         match Line::open(&self.place, left(deadline)) {
             Err(LineError::NoAgent(_)) => {}

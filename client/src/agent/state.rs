@@ -1,15 +1,25 @@
 //! The agent as one value: what all of its tasks share, and the answer to each request.
 
 use super::counters::Counters;
+use super::find::{Seeker, Sought};
+use super::import::Imported;
 use super::journal::{Journal, Sequence};
+use super::ring::Ring;
 use super::run::Settings;
 use super::stop::{Activity, Stop};
+use dccache_protocol::ids::Namespace;
+use dccache_protocol::keys::EntryKey;
+use dccache_protocol::limits;
 use dccache_protocol::local::{AgentStatus, Reply, Request, Unavailable};
 use dccache_protocol::time::Clock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+
+/// How long a node may take to tell its counters.
+const STATUS: Duration = Duration::from_secs(3);
 
 /// Everything that the agent's tasks share.
 #[derive(Debug)]
@@ -21,26 +31,61 @@ pub(super) struct Agent {
     pub(super) counters: Counters,
     pub(super) activity: Activity,
     pub(super) stop: Stop,
+    pub(super) standing: Standing,
     /// A push was queued, or somebody waits for the queue to empty.
     pub(super) queued: Notify,
     /// A push left the journal.
     pub(super) left: Notify,
+    /// Flushes that were begun, in all.
+    pub(super) flushes: AtomicUsize,
+    /// Flushes that wait now.
+    pub(super) flushing: AtomicUsize,
+}
+
+/// How this machine stands to a cluster.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// In none.
+    Alone,
+    /// In one whose state on disk cannot be used.
+    Broken,
+    /// In one.
+    Joined(Box<Seeker>),
+}
+
+impl Standing {
+    fn seeker(&self) -> Result<&Seeker, Unavailable> {
+        match self {
+            Self::Alone => Err(Unavailable::NotJoined),
+            Self::Broken => Err(Unavailable::NotTrusted),
+            Self::Joined(seeker) => Ok(seeker),
+        }
+    }
+
+    /// Returns the ring; `None` without one.
+    pub(super) fn ring(&self) -> Option<&Arc<Ring>> {
+        self.seeker().ok().map(Seeker::ring)
+    }
 }
 
 impl Agent {
     /// Tells whether a push can be taken at all.
-    pub(super) fn admit(&self, _request: &Request) -> Result<(), Unavailable> {
-        Err(Unavailable::NotJoined)
+    pub(super) fn admit(&self) -> Result<(), Unavailable> {
+        let ring = self.standing.seeker()?.ring();
+        // A reader's pushes would be refused by every node.
+        if ring.signer.is_some() { Ok(()) } else { Err(Unavailable::Refused) }
     }
 
     /// Answers everything but a push. `flowing` is notified while bulk bytes arrive.
-    pub(super) async fn answer(&self, request: Request, _flowing: &Notify) -> (Reply, Vec<u8>) {
+    pub(super) async fn answer(&self, request: Request, flowing: &Notify) -> (Reply, Vec<u8>) {
         let reply = match request {
-            Request::Find { .. } => Reply::Unavailable(Unavailable::NotJoined),
+            Request::Find { namespace, keys, budget_ms } => {
+                return self.find(&namespace, &keys, budget_ms, flowing).await;
+            }
             Request::Push { .. } => Reply::Unavailable(Unavailable::Refused),
             Request::Status => Reply::Status(Box::new(self.status())),
             Request::Flush { timeout_ms } => self.flush(Duration::from_millis(timeout_ms)).await,
-            Request::ClusterStatus => Reply::Unavailable(Unavailable::NotJoined),
+            Request::ClusterStatus => self.cluster_status().await,
             Request::Stop => {
                 self.stop.throw();
                 Reply::Stopping
@@ -49,9 +94,39 @@ impl Agent {
         (reply, Vec::new())
     }
 
+    async fn find(
+        &self,
+        namespace: &Namespace,
+        keys: &[EntryKey],
+        budget_ms: u32,
+        flowing: &Notify,
+    ) -> (Reply, Vec<u8>) {
+        self.counters.finds.add();
+        let seeker = match self.standing.seeker() {
+            Ok(seeker) => seeker,
+            Err(reason) => return (Reply::Unavailable(reason), Vec::new()),
+        };
+        let budget = Duration::from_millis(u64::from(budget_ms).min(limits::DEADLINE_MAX_MS));
+        let reply = match seeker.find(namespace, keys, budget, flowing).await {
+            Sought::Found(imported) => {
+                self.counters.hits.add();
+                let Imported { key, outcome, signer, trust_epoch, table, body } = *imported;
+                let outcome = Box::new(outcome);
+                return (Reply::Found { key, outcome, signer, trust_epoch, table }, body);
+            }
+            Sought::Missed => Reply::Missed,
+            Sought::Distrusted(reason) => {
+                self.counters.distrusted.add();
+                Reply::Distrusted(reason)
+            }
+            Sought::Unavailable(reason) => Reply::Unavailable(reason),
+        };
+        (reply, Vec::new())
+    }
+
     fn status(&self) -> AgentStatus {
         let (waiting, waiting_bytes) = self.journal.size();
-        AgentStatus {
+        let mut status = AgentStatus {
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
             waiting: waiting as u64,
@@ -62,12 +137,24 @@ impl Agent {
             hits: self.counters.hits.get(),
             distrusted: self.counters.distrusted.get(),
             ..AgentStatus::default()
+        };
+        if let Some(ring) = self.standing.ring() {
+            status.cluster = ring.member.cluster.to_string();
+            status.epoch = ring.epoch().0;
+            status.trust_epoch = ring.signers().number();
+            status.signer = ring.own().map(|id| id.to_string()).unwrap_or_default();
+            status.leaf_expires_ms = ring.endpoint.identity().subject().not_after.0;
+            status.nodes = ring.health();
         }
+        status
     }
 
     /// Waits until everything that waits now has left the journal.
     async fn flush(&self, patience: Duration) -> Reply {
         let last = self.journal.waiting().last().copied().unwrap_or(Sequence(0));
+        self.flushing.fetch_add(1, Ordering::Relaxed);
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        self.queued.notify_one();
         let emptied = async {
             loop {
                 let mut left = std::pin::pin!(self.left.notified());
@@ -75,11 +162,32 @@ impl Agent {
                 if self.journal.waiting_up_to(last) == 0 {
                     return;
                 }
-                self.queued.notify_one();
                 left.await;
             }
         };
-        let _ = timeout(patience, emptied).await;
+        tokio::select! {
+            _ = timeout(patience, emptied) => {}
+            () = self.stop.thrown() => {}
+        }
+        self.flushing.fetch_sub(1, Ordering::Relaxed);
         Reply::Flushed { waiting: self.journal.waiting_up_to(last) as u64 }
+    }
+
+    async fn cluster_status(&self) -> Reply {
+        let ring = match self.standing.seeker() {
+            Ok(seeker) => Arc::clone(seeker.ring()),
+            Err(reason) => return Reply::Unavailable(reason),
+        };
+        let deadline = Instant::now() + STATUS;
+        let asked = ring.nodes().into_iter().map(|node| {
+            let ring = Arc::clone(&ring);
+            async move {
+                let answer =
+                    ring.ask(&node, deadline, async move |cache, context| cache.status(context).await).await;
+                let address = node.addresses.first().map(ToString::to_string).unwrap_or_default();
+                (format!("{} {address}", node.id), answer.ok())
+            }
+        });
+        Reply::Cluster(futures::future::join_all(asked).await)
     }
 }

@@ -13,6 +13,7 @@ use crate::format::{ENTRY, Entry, Evicted, Kind};
 use crate::index::IndexError;
 use crate::log::{Core, Log, key_of, place_of};
 use crate::overlay::{IndexKey, Location};
+use crate::segments::Fault;
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{PARTITIONS, Partition};
 use dccache_protocol::keys::RecordId;
@@ -105,22 +106,22 @@ impl Core {
 
     fn plan(&self, log: &Log, victims: &[u32], freed: u64) -> Result<Plan, WriteError> {
         let mut plan = Plan::default();
-        let mut wanted = Vec::new();
+        let (mut wanted, mut read) = (Vec::new(), Vec::new());
         for &number in victims {
             // A segment that cannot be read at all holds nothing that could be kept.
             let entries = self.entries(log, number).unwrap_or_default();
             for (key, place) in self.living(number, &entries)? {
                 if self.must_stay(&key, &place) {
-                    wanted.insert(0, (key, place));
-                } else if self.segments.was_read(&place) {
                     wanted.push((key, place));
+                } else if self.segments.was_read(&place) {
+                    read.push((key, place));
                 } else {
                     plan.lose.push((key, place));
                 }
             }
         }
         let mut budget = (freed / KEPT_SHARE).min(self.room(log).saturating_sub(EVICTED_MAX));
-        for (key, place) in wanted {
+        for (key, place) in wanted.into_iter().chain(read) {
             match budget.checked_sub(place.bytes() + ENTRY as u64) {
                 Some(rest) => {
                     budget = rest;
@@ -153,10 +154,15 @@ impl Core {
     }
 
     fn give_second_chance(&self, log: &mut Log, key: IndexKey, place: &Location) -> Result<(), WriteError> {
-        let Ok(record) = self.fetch(&key, place) else {
-            self.counters.quarantined.one();
-            self.unset(log, key)?;
-            return Ok(());
+        let record = match self.fetch(&key, place) {
+            Ok(record) => record,
+            // The eviction is tried again at the next write.
+            Err(Fault::Closed(error)) => return Err(error.into()),
+            Err(_) => {
+                self.counters.quarantined.one();
+                self.unset(log, key)?;
+                return Ok(());
+            }
         };
         let prepared = self.prepare(record.kind, record.id, record.stamp, &record.payload);
         let (place, _) = self.append_here(log, &prepared)?;

@@ -53,6 +53,13 @@ impl Log {
     }
 }
 
+impl Log {
+    /// Returns the records of segment `number` if it is the one that takes appends.
+    pub(crate) fn active_entries(&self, number: u32) -> Option<Vec<Entry>> {
+        self.active.as_ref().filter(|active| active.number == number).map(|active| active.entries.clone())
+    }
+}
+
 /// A store without its thread.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -97,9 +104,9 @@ impl Core {
 
     /// Returns the records of a segment, the active one included.
     pub(crate) fn entries(&self, log: &Log, number: u32) -> io::Result<Vec<Entry>> {
-        match &log.active {
-            Some(active) if active.number == number => Ok(active.entries.clone()),
-            _ => self.segments.entries(number),
+        match log.active_entries(number) {
+            Some(entries) => Ok(entries),
+            None => self.segments.entries(number),
         }
     }
 

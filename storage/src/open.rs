@@ -163,7 +163,8 @@ impl Core {
             log.next = log.next.max(number.saturating_add(1));
             let length = self.segments.file(number)?.length()?;
             self.segments.adopt(number, length);
-            if self.segments.footer(number)?.is_none() {
+            // The list of records before the trailer is checked when it is used.
+            if self.segments.trailer(number)?.is_none() {
                 unsealed += 1;
                 torn_bytes += self.seal(number, length).unwrap_or_else(|error| {
                     tracing::warn!(segment = number, %error, "segment left without a footer");

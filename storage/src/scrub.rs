@@ -48,7 +48,9 @@ impl Core {
     /// Checks one segment from `position` on; `false` when the budget is used up before its end.
     fn scrub_segment(&self, position: &mut Position, budget: u64, report: &mut ScrubReport) -> bool {
         let number = position.segment;
-        let entries = self.entries(&self.log(), number).unwrap_or_default();
+        // Footers are read without the log's lock: writers go on.
+        let active = self.log().active_entries(number);
+        let entries = active.unwrap_or_else(|| self.segments.entries(number).unwrap_or_default());
         for entry in entries.iter().filter(|entry| entry.offset >= position.offset) {
             if report.bytes >= budget {
                 position.offset = entry.offset;
@@ -65,7 +67,7 @@ impl Core {
             let fault = match self.segments.read(&place) {
                 Ok((header, payload)) if Digest::of(&payload) == header.digest => continue,
                 Ok(_) => Fault::Damaged,
-                Err(Fault::Gone) => continue,
+                Err(Fault::Gone | Fault::Closed(_)) => continue,
                 Err(fault) => fault,
             };
             report.damaged += 1;

@@ -34,6 +34,9 @@ pub(crate) enum Fault {
     /// The segment is no longer there.
     #[error("the segment is gone")]
     Gone,
+    /// The file could not be opened, for example for want of descriptors; that says nothing about the record.
+    #[error("not opened")]
+    Closed(#[source] io::Error),
     /// The bytes there are not that record.
     #[error("damaged")]
     Damaged,
@@ -142,7 +145,11 @@ impl Segments {
             return Ok(Arc::clone(file));
         }
         let file = self.disk.open(&file_name(number))?;
-        self.handles().put(number, Arc::clone(&file));
+        // Not kept if the segment was removed meanwhile: the handle would hold its space.
+        let mut handles = self.handles();
+        if self.map().contains_key(&number) {
+            handles.put(number, Arc::clone(&file));
+        }
         Ok(file)
     }
 
@@ -156,7 +163,7 @@ impl Segments {
         }
         let file = match self.file(place.segment) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Fault::Gone),
-            other => other.map_err(Fault::Io)?,
+            other => other.map_err(Fault::Closed)?,
         };
         let mut bytes = vec![0; place.bytes() as usize];
         file.read_at(place.offset, &mut bytes).map_err(Fault::Io)?;

@@ -101,7 +101,10 @@ impl Store {
     ///
     /// # Errors
     /// [`WriteError`]. The record is not there then, except after [`WriteError::NotSynced`]: it is readable and may be lost.
-    #[expect(clippy::needless_pass_by_value, reason = "a record is given away; its payload is shared, not copied")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a record is given away; its payload is shared, not copied"
+    )]
     pub fn put(&self, record: NewRecord, durability: Durability) -> Result<PutOutcome, WriteError> {
         let core = &self.core;
         let result = core.put(&record);
@@ -207,6 +210,10 @@ impl Core {
             let place = self.find(key)?;
             match self.fetch(key, &place) {
                 Ok(record) => return Some((record, place)),
+                Err(Fault::Closed(error)) => {
+                    tracing::warn!(segment = place.segment, %error, "segment not opened");
+                    return None;
+                }
                 Err(Fault::Gone) if !self.is_at(key, &place).unwrap_or(false) => {}
                 Err(fault) => {
                     self.quarantine(key, &place, &fault);

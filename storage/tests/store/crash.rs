@@ -107,6 +107,11 @@ fn check_image(
     readable
 }
 
+/// Returns the seed of a test, moved by `STORE_CRASH_SEED` for long runs over many.
+fn seed(own: u64) -> u64 {
+    own + std::env::var("STORE_CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0)
+}
+
 fn check_all(config: &Config, seed: u64, operations: usize, largest: u64) {
     let disk = MemoryDisk::default();
     let changes = run(&disk, config, seed, operations, largest);
@@ -120,19 +125,22 @@ fn check_all(config: &Config, seed: u64, operations: usize, largest: u64) {
             images += 1;
         }
     }
-    println!("{images} crash images of {} events (every {step}.), {readable} records read", events.len());
+    println!(
+        "seed {seed}: {images} crash images of {} events (every {step}.), {readable} records read",
+        events.len()
+    );
     assert!(images > 100 && readable > images, "the workload must leave something to lose");
 }
 
 #[test]
 fn every_crash_image_without_eviction_holds_what_was_synced() {
     let config = Config { capacity_bytes: 16 << 20, ..small() };
-    check_all(&config, 1, 120, 6000);
+    check_all(&config, seed(1), 120, 6000);
 }
 
 #[test]
 fn every_crash_image_in_the_middle_of_evictions_holds_what_was_synced_and_not_evicted() {
-    check_all(&small(), 2, 160, 60_000);
+    check_all(&small(), seed(2), 160, 60_000);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Eviction: bounded bytes, second chance, horizons.
 
-use crate::fixtures::{TestClock, bundle, id, open, payload, put, small, stored};
+use crate::fixtures::{Dice, TestClock, bundle, id, open, payload, put, small, stored};
 use dccache_protocol::ids::{NodeId, Partition};
 use dccache_protocol::time::ReceiptStamp;
-use dccache_storage::{NewRecord, RecordKind, Store};
+use dccache_storage::{Background, Config, NewRecord, RecordKind, Store};
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn segment_files(directory: &std::path::Path) -> u64 {
     let files = std::fs::read_dir(directory).expect("listed").map(|entry| entry.expect("an entry"));
@@ -98,6 +99,42 @@ fn many_restarts_leave_no_pile_of_small_segments_over_the_capacity() {
         assert!(segment_files(directory.path()) <= (1 << 20) + (128 << 10));
         assert!(store.get(&id(number * 5)).is_some());
     }
+}
+
+#[test]
+fn readers_beside_an_evicting_writer_see_right_bytes_or_a_miss() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store =
+        open(directory.path(), &Config { hot_bytes: 256 << 10, background: Background::Thread, ..small() });
+    let newest = AtomicU64::new(0);
+    let mut hits = 0;
+    std::thread::scope(|scope| {
+        let readers = [1, 2, 3].map(|seed| {
+            let (store, newest) = (&store, &newest);
+            scope.spawn(move || {
+                let (mut dice, mut hits) = (Dice(seed), 0);
+                while newest.load(Ordering::Acquire) < 3000 {
+                    let back = dice.roll(400);
+                    let number = newest.load(Ordering::Acquire).saturating_sub(back);
+                    if let Some(found) = store.get(&id(number)) {
+                        assert_eq!(found, stored(&bundle(number, number + 1, 4000)));
+                        hits += 1;
+                    }
+                    let page = store.scan(id(number).partition(), None, 10_000).expect("the index works");
+                    assert!(page.records.iter().all(|r| r.id.partition() == id(number).partition()));
+                }
+                hits
+            })
+        });
+        for number in 0..=3000 {
+            put(&store, bundle(number, number + 1, 4000));
+            newest.store(number, Ordering::Release);
+        }
+        hits += readers.map(|reader| reader.join().expect("no reader panics")).iter().sum::<u64>();
+    });
+    let stats = store.stats();
+    assert_eq!((stats.quarantined, stats.index_failures), (0, 0));
+    assert!(hits > 1000 && stats.evictions > 50, "{hits} hits, {stats:?}");
 }
 
 #[derive(Clone, Debug)]

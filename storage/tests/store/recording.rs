@@ -138,15 +138,7 @@ pub(crate) fn crash_image(events: &[Event], luck: Luck) -> MemoryDisk {
                 Luck::Torn(_) => dice.roll(2) == 0,
             }
     };
-    let mut last_sync: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut last_directory_sync = 0;
-    for (at, event) in events.iter().enumerate() {
-        match event {
-            Event::Sync { file } => drop(last_sync.insert(*file, at)),
-            Event::SyncDirectory => last_directory_sync = at,
-            _ => {}
-        }
-    }
+    let (last_sync, last_directory_sync) = last_syncs(events);
     let mut state = State::default();
     let mut sectors = Dice(match luck {
         Luck::Torn(seed) => !seed,
@@ -175,23 +167,41 @@ pub(crate) fn crash_image(events: &[Event], luck: Luck) -> MemoryDisk {
                 if synced || luck == Luck::AllArrive {
                     write(&mut state.files[*file], *offset, bytes);
                 } else if arrives(false) {
-                    let torn = sectors.roll(3);
-                    for (i, sector) in bytes.chunks(SECTOR).enumerate() {
-                        let kept = match torn {
-                            0 => true,
-                            1 => sectors.roll(2) == 0,
-                            _ => (i as u64) < sectors.roll(1 + (bytes.len() / SECTOR) as u64),
-                        };
-                        if kept {
-                            write(&mut state.files[*file], offset + i * SECTOR, sector);
-                        }
-                    }
+                    write_torn(&mut state.files[*file], *offset, bytes, &mut sectors);
                 }
             }
             Event::Sync { .. } | Event::SyncDirectory | Event::Begun(_) | Event::Durable(_) => {}
         }
     }
     MemoryDisk(Arc::new(Mutex::new(state)))
+}
+
+/// Returns the place of the last sync of each file, and of the directory.
+fn last_syncs(events: &[Event]) -> (BTreeMap<usize, usize>, usize) {
+    let (mut files, mut directory) = (BTreeMap::new(), 0);
+    for (at, event) in events.iter().enumerate() {
+        match event {
+            Event::Sync { file } => drop(files.insert(*file, at)),
+            Event::SyncDirectory => directory = at,
+            _ => {}
+        }
+    }
+    (files, directory)
+}
+
+/// Writes those sectors of a write that a seeded crash lets through: all, any, or the first ones.
+fn write_torn(file: &mut Vec<u8>, offset: usize, bytes: &[u8], sectors: &mut Dice) {
+    let torn = sectors.roll(3);
+    for (i, sector) in bytes.chunks(SECTOR).enumerate() {
+        let kept = match torn {
+            0 => true,
+            1 => sectors.roll(2) == 0,
+            _ => (i as u64) < sectors.roll(1 + (bytes.len() / SECTOR) as u64),
+        };
+        if kept {
+            write(file, offset + i * SECTOR, sector);
+        }
+    }
 }
 
 fn write(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {

@@ -1,0 +1,162 @@
+//! Reads: what this node holds, else, while it may lack something, what another owner holds.
+
+use crate::core::Core;
+use crate::shelf::Held;
+use crate::write::keep_copy;
+use dccache_protocol::bundle::Bundle;
+use dccache_protocol::codec::Format as _;
+use dccache_protocol::entry::Alias;
+use dccache_protocol::ids::{Namespace, NodeId};
+use dccache_protocol::keys::{EntryKey, ManifestKey, RecordId};
+use dccache_protocol::limits::{INLINE_MAX, PROBE_KEYS_MAX};
+use dccache_protocol::manifest::Manifest;
+use dccache_protocol::service::{Bytes, Carried, Content, Find, Found, FoundManifest, RecordKind, Refusal};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Largest manifest in an answer, in bytes: with an inlined bundle it must fit into one frame.
+const MANIFEST_ANSWER_MAX: usize = 512 << 10;
+
+/// Most nodes asked for one record: the owners under two layouts with the most replicas.
+const ASKED_MAX: usize = 2 * dccache_protocol::limits::REPLICAS_MAX;
+
+/// Looks for the first of some keys that has an entry.
+///
+/// # Errors
+/// [`Refusal::Malformed`], and [`Refusal::NotOwner`] when none of the keys could be here and none is.
+pub(crate) async fn find(core: &Arc<Core>, request: &Find) -> Result<Option<Found>, Refusal> {
+    if request.keys.len() > PROBE_KEYS_MAX {
+        return Err(Refusal::Malformed);
+    }
+    core.counters.finds.add(1);
+    for key in &request.keys {
+        let Some(found) = resolve(core, &request.namespace, *key).await else { continue };
+        core.counters.hits.add(1);
+        if let Content::Inline(bytes) = &found.bundle.content {
+            core.counters.bytes_out.add(bytes.0.len() as u64);
+        }
+        return Ok(Some(found));
+    }
+    let layouts = core.book.now();
+    let is_ours = |key: &EntryKey| layouts.owned_lately(core.id, key.partition());
+    if request.keys.is_empty() || request.keys.iter().any(is_ours) {
+        Ok(None)
+    } else {
+        Err(Refusal::NotOwner)
+    }
+}
+
+/// Finds the bundle of a key, through an alias if there is one.
+async fn resolve(core: &Arc<Core>, namespace: &Namespace, key: EntryKey) -> Option<Found> {
+    let record = locate(core, key.record_id(namespace)).await?;
+    match record.kind {
+        RecordKind::Bundle => Some(Found { key, alias: None, bundle: served(core, &record)? }),
+        RecordKind::Alias => {
+            let claim = Alias::from_bytes(&record.payload).ok()?.claim;
+            if !core.signers.now().is_served(&claim.signer, record.stamp) {
+                return None;
+            }
+            let target = locate_anywhere(core, claim.target.record_id(namespace)).await?;
+            let bundle = served(core, &target)?;
+            Some(Found { key, alias: Some(Bytes(record.payload.to_vec())), bundle })
+        }
+        RecordKind::Manifest | RecordKind::Attestation | RecordKind::Tombstone => None,
+    }
+}
+
+/// Returns a bundle as it goes to a client; `None` when its signer's word no longer counts.
+fn served(core: &Arc<Core>, record: &Held) -> Option<Carried> {
+    let signer = Bundle::parse(&record.payload).ok()?.head.entry.claim.signer;
+    core.signers.now().is_served(&signer, record.stamp).then(|| carried(record))
+}
+
+/// Returns a record as it travels in an answer.
+pub(crate) fn carried(record: &Held) -> Carried {
+    let length = record.payload.len();
+    let content = if length <= INLINE_MAX {
+        Content::Inline(Bytes(record.payload.to_vec()))
+    } else {
+        Content::Bulk { id: record.id, length: length as u64 }
+    };
+    Carried { stamp: record.stamp, content }
+}
+
+/// Reads a manifest.
+pub(crate) async fn manifest(
+    core: &Arc<Core>,
+    namespace: &Namespace,
+    key: ManifestKey,
+) -> Option<FoundManifest> {
+    core.counters.finds.add(1);
+    let record = locate(core, key.record_id(namespace)).await?;
+    let mut manifest = Manifest::from_bytes(&record.payload).ok()?;
+    let mut bytes = record.payload.to_vec();
+    while bytes.len() > MANIFEST_ANSWER_MAX && manifest.suggestions.pop().is_some() {
+        bytes = manifest.to_bytes();
+    }
+    core.counters.hits.add(1);
+    core.counters.bytes_out.add(bytes.len() as u64);
+    let newest = match manifest.suggestions.first() {
+        Some(suggestion) => at_hand(core, namespace, EntryKey::Direct(suggestion.direct)).await,
+        None => None,
+    };
+    Some(FoundManifest { manifest: Bytes(bytes), newest })
+}
+
+/// Returns the bundle of a key when this node holds it and it is small.
+async fn at_hand(core: &Arc<Core>, namespace: &Namespace, key: EntryKey) -> Option<Found> {
+    let record = core.shelf.get(key.record_id(namespace)).await?;
+    let (alias, record) = match record.kind {
+        RecordKind::Bundle => (None, record),
+        RecordKind::Alias => {
+            let claim = Alias::from_bytes(&record.payload).ok()?.claim;
+            let served = core.signers.now().is_served(&claim.signer, record.stamp);
+            let target = core.shelf.get(claim.target.record_id(namespace)).await.filter(|_| served)?;
+            (Some(Bytes(record.payload.to_vec())), target)
+        }
+        _ => return None,
+    };
+    let small = record.kind == RecordKind::Bundle && record.payload.len() <= INLINE_MAX;
+    if small { served(core, &record).map(|bundle| Found { key, alias, bundle }) } else { None }
+}
+
+/// Reads a record of this node; while the node may lack it, of the other owners too.
+pub(crate) async fn locate(core: &Arc<Core>, id: RecordId) -> Option<Held> {
+    if let Some(held) = core.shelf.get(id).await {
+        return Some(held);
+    }
+    let may_lack =
+        core.handoff.is_pending(id.partition()) || core.catchup.is_behind() || core.shelf.was_damaged();
+    let owned = core.book.now().owned_lately(core.id, id.partition());
+    if may_lack && owned { ask_others(core, id).await } else { None }
+}
+
+/// Reads a record wherever it is: for targets of aliases, whose owners can be others.
+pub(crate) async fn locate_anywhere(core: &Arc<Core>, id: RecordId) -> Option<Held> {
+    if core.book.now().owns(core.id, id.partition()) {
+        return locate(core, id).await;
+    }
+    match core.shelf.get(id).await {
+        Some(held) => Some(held),
+        None => ask_others(core, id).await,
+    }
+}
+
+/// Asks the other owners in turn; what an owner should have had is kept.
+async fn ask_others(core: &Arc<Core>, id: RecordId) -> Option<Held> {
+    let layouts = core.book.now();
+    let mut order: Vec<NodeId> = layouts.read_order(id.partition());
+    order.extend(core.handoff.from(id.partition()));
+    let mut asked = BTreeSet::from([core.id]);
+    order.retain(|&owner| asked.insert(owner));
+    for owner in order.into_iter().take(ASKED_MAX) {
+        let Ok(Some(record)) = core.peers.fetch(core, owner, id).await else { continue };
+        // A copy is judged like any other before it is kept or passed on.
+        let Ok(record) = crate::ingest::replica(core, record).await else { continue };
+        if layouts.owns(core.id, id.partition()) && keep_copy(core, record.clone()).await.is_ok() {
+            core.counters.healed.add(1);
+        }
+        return Some(record);
+    }
+    None
+}

@@ -190,23 +190,27 @@ fn remote_hit(stage: &Stage<'_>, rounds: usize) -> anyhow::Result<Vec<Samples>> 
     interleave(contenders, rounds)
 }
 
+/// A compile of what no round compiled before.
+fn fresh<'a>(stage: &'a Stage<'a>, name: &str, front: Front<'a>) -> Contender<'a> {
+    let base = compile(name, front, stage, "g++", "many.cc");
+    let mut command = base.command;
+    Contender {
+        command: Box::new(move |round| {
+            let mut command = command(round);
+            command.arg(format!("-DROUND={round}"));
+            command
+        }),
+        ..base
+    }
+}
+
 fn miss(stage: &Stage<'_>, rounds: usize) -> anyhow::Result<Vec<Samples>> {
-    let fresh = |name: &str, front: Front<'_>| -> Contender<'_> {
-        let base = compile(name, front, stage, "g++", "many.cc");
-        let mut command = base.command;
-        Contender {
-            command: Box::new(move |round| {
-                let mut command = command(round);
-                command.arg(format!("-DROUND={round}"));
-                command
-            }),
-            ..base
-        }
-    };
-    let mut contenders =
-        vec![fresh("plain compiler", plain()), fresh("dccache", Box::new(|| stage.solo.command()))];
+    let mut contenders = vec![
+        fresh(stage, "plain compiler", plain()),
+        fresh(stage, "dccache", Box::new(|| stage.solo.command())),
+    ];
     if let Some(front) = stage.ccache("ccache-miss", &[]) {
-        contenders.push(fresh("ccache", Box::new(front)));
+        contenders.push(fresh(stage, "ccache", Box::new(front)));
     }
     interleave(contenders, rounds)
 }

@@ -222,3 +222,21 @@ async fn a_node_that_stops_in_the_middle_of_a_value_costs_the_stall_and_no_more(
     let refused = pool.transfer(node_id(2), &at, &request, &[], patience).await;
     assert!(matches!(refused, Err(PoolError::Open { .. })), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_busy_node_is_not_taken_for_a_dead_one() {
+    let cluster = Cluster::found();
+    let (mut listener, address) = cluster.listen(2, Limits::default()).await;
+    tokio::spawn(async move {
+        let connection = accept(&mut listener).await;
+        let work = Work::with_bounds(0, 1024, 1024);
+        let answer = |_: Call| async { unreachable!("no permit, no work") };
+        rpc::serve(connection.stream, connection.peer, work, answer).await;
+    });
+    let pool = pool(&cluster);
+    for _ in 0..10 {
+        let refused = ask(&pool, &[address], soon()).await;
+        assert!(matches!(refused, Err(PoolError::Busy(_))), "{refused:?}");
+    }
+    assert_eq!(pool.snapshot()[0].failures, 0);
+}

@@ -139,10 +139,12 @@ impl Pool {
                 self.lock().entry(node).or_default().breaker.succeeded();
                 return Ok(answer);
             }
-            Ok(Err(RpcError::Server(error))) if error.kind == std::io::ErrorKind::WouldBlock => {
-                return Err(PoolError::Busy(node));
+            Ok(Err(RpcError::Server(error))) => {
+                // A node that says why not is there.
+                self.lock().entry(node).or_default().breaker.succeeded();
+                let busy = error.kind == std::io::ErrorKind::WouldBlock;
+                return Err(if busy { PoolError::Busy(node) } else { PoolError::Failed(node) });
             }
-            Ok(Err(RpcError::Server(_))) => return Err(PoolError::Failed(node)),
             Err(_) | Ok(Err(RpcError::DeadlineExceeded)) => (Fault::Slow, PoolError::Deadline(node)),
             Ok(Err(_)) => (Fault::Fast, PoolError::Broken(node)),
         };

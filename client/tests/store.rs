@@ -1,0 +1,198 @@
+//! The local store under faults and under many processes at once. Faults are real: mounts, permissions, damaged bytes.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use support::{DCCACHE, Place, text};
+
+#[test]
+fn a_corrupt_entry_is_a_miss_that_is_counted_and_replaced() {
+    let place = Place::new();
+    place.write("a.c", "int a(void) { return 1; }\n");
+    place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    let entry = place.entries().remove(0);
+    let mut bytes = fs::read(&entry).unwrap();
+    let end = bytes.len() - 1;
+    for damage in [20, end] {
+        bytes[damage] ^= 1;
+        fs::write(&entry, &bytes).unwrap();
+        bytes[damage] ^= 1;
+        place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    }
+    fs::write(&entry, b"").unwrap();
+    place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    assert!(place.stat("/faults/corrupt_entry") >= 3, "{}", place.stats());
+}
+
+#[test]
+fn a_store_that_cannot_be_made_changes_nothing_for_the_build() {
+    let place = Place::new();
+    place.write("a.c", "int a;\n");
+    fs::write(place.home(), "a file where the directory should be").unwrap();
+    assert!(place.run(&["gcc", "-c", "a.c"]).status.success());
+    assert!(place.file("a.o").exists());
+}
+
+/// A mount that goes away with it.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts a small tmpfs; `None`, said loudly, where this user may not mount.
+    fn tmpfs(place: &Place, size: &str) -> Option<Self> {
+        let at = place.home();
+        fs::create_dir_all(&at).unwrap();
+        let options = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&at).output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: mounting needs root, so this test proves nothing here");
+            return None;
+        }
+        Some(Self(at))
+    }
+
+    fn remount_read_only(&self) {
+        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stores_nothing_and_the_compile_goes_on() {
+    let place = Place::new();
+    let Some(_mount) = Mount::tmpfs(&place, "256k") else { return };
+    place.write("a.c", "int a(void) { return 1; }\n");
+    place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    fs::write(place.home().join("filler"), vec![1; 1 << 20]).unwrap_err();
+    place.write("b.c", "int b(void) { return 2; }\n");
+    for _ in 0..2 {
+        let plain = place.compare(&["gcc"], &["-c", "b.c"], &["b.o"]);
+        assert_eq!(place.compare(&[DCCACHE, "gcc"], &["-c", "b.c"], &["b.o"]), plain);
+    }
+    let plain = place.compare(&["gcc"], &["-c", "a.c"], &["a.o"]);
+    assert_eq!(place.compare(&[DCCACHE, "gcc"], &["-c", "a.c"], &["a.o"]), plain, "what is stored is served");
+    assert_eq!(place.entries().len(), 1);
+    let half_written = walk(&place.home()).into_iter().filter(|path| path.to_string_lossy().contains(".tmp-"));
+    assert_eq!(half_written.count(), 0);
+}
+
+fn walk(directory: &std::path::Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_read_only_store_is_used_and_not_written() {
+    let place = Place::new();
+    let Some(mount) = Mount::tmpfs(&place, "16m") else { return };
+    place.write("a.c", "int a(void) { return 1; }\n");
+    place.write("b.c", "int b(void) { return 2; }\n");
+    let plain = place.compare(&["gcc"], &["-v", "-c", "a.c"], &["a.o"]);
+    place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    mount.remount_read_only();
+    let processes = children_of(&place, &["gcc", "-c", "a.c"]);
+    assert!(!processes.contains("cc1 -quiet"), "served without compiling: {processes}");
+    assert_eq!(place.compare(&[DCCACHE, "gcc"], &["-c", "a.c"], &["a.o"]).files, plain.files);
+    let plain = place.compare(&["gcc"], &["-c", "b.c"], &["b.o"]);
+    assert_eq!(place.compare(&[DCCACHE, "gcc"], &["-c", "b.c"], &["b.o"]), plain);
+}
+
+/// Returns the programs that a call of ours starts, one line each.
+fn children_of(place: &Place, words: &[&str]) -> String {
+    let log = place.root().join("strace");
+    let mut command = place.command("strace");
+    command.args(["-f", "-e", "trace=execve", "-s", "400", "-o"]).arg(&log).arg(DCCACHE).args(words);
+    assert!(command.output().unwrap().status.success());
+    fs::read_to_string(log).unwrap()
+}
+
+#[test]
+fn a_hit_starts_nothing_but_the_preprocessor() {
+    let place = Place::new();
+    place.write("a.c", "int a(void) { return 1; }\n");
+    place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    let processes = children_of(&place, &["gcc", "-c", "a.c"]);
+    let started = processes.lines().filter(|line| line.contains("execve(") && !line.contains("= -1")).count();
+    assert_eq!(started, 3, "ourselves, the driver, and cc1 -E: {processes}");
+    assert!(processes.contains("\"-E\""));
+}
+
+#[test]
+fn of_many_processes_that_want_one_key_one_compiles() {
+    let place = Place::new();
+    place.write("a.c", "#include <stdio.h>\nint a(void) { return puts(\"x\"); }\n");
+    // Warm the toolchain record, so that all processes come to the key at about the same time.
+    place.write("warm.c", "int w;\n");
+    assert!(place.run(&["gcc", "-c", "warm.c"]).status.success());
+    let start = |number: usize| -> Child {
+        let output = format!("a{number}.o");
+        let mut command = place.command(DCCACHE);
+        command.args(["gcc", "-O2", "-c", "a.c", "-o", &output]).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children: Vec<Child> = (0..50).map(start).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let first = fs::read(place.file("a0.o")).unwrap();
+    assert!((1..50).all(|number| fs::read(place.file(&format!("a{number}.o"))).unwrap() == first));
+    assert_eq!((place.stat("/misses"), place.stat("/hits/local")), (2, 49), "one for a.c, one for warm.c");
+    assert_eq!(fs::read_dir(place.home().join("locks")).unwrap().count(), 0, "no lock is left behind");
+}
+
+#[test]
+fn fifty_processes_on_one_small_store_stay_within_its_bound() {
+    let place = Place::new();
+    fs::create_dir(place.home()).unwrap();
+    fs::write(place.home().join("dccache.toml"), "max_size = \"64k\"\n").unwrap();
+    for number in 0..50 {
+        place.write(&format!("s{number}.c"), format!("int f{number}(int x) {{ return x * {number}; }}\n"));
+    }
+    let start = |number: usize| -> Child {
+        place.command(DCCACHE).args(["gcc", "-c", &format!("s{number}.c")]).spawn().unwrap()
+    };
+    let children: Vec<Child> = (0..50).map(start).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let held: u64 = place.entries().iter().map(|path| path.metadata().unwrap().len()).sum();
+    assert!(held <= 64_000 + 16 * 4_000, "{held} bytes: each shard may hold one entry more than its share");
+}
+
+#[test]
+fn an_input_that_changes_during_the_compile_is_not_stored() {
+    let place = Place::new();
+    place.write("a.c", "int a(void) { return 1; }\n");
+    // A time in the future says the same as a change after the start.
+    let file = fs::File::options().write(true).open(place.file("a.c")).unwrap();
+    file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(3600)).unwrap();
+    assert!(place.run(&["gcc", "-c", "a.c"]).status.success());
+    assert_eq!(place.stat("/not_stored/modified_input_file"), 1, "{}", place.explain());
+    assert_eq!(place.entries().len(), 0);
+}
+
+#[test]
+fn recache_replaces_and_read_only_stores_nothing() {
+    let place = Place::new();
+    place.write("a.c", "int a(void) { return 1; }\n");
+    let with = |name: &str| {
+        let mut command = place.command(DCCACHE);
+        assert!(command.env(name, "true").args(["gcc", "-c", "a.c"]).status().unwrap().success());
+    };
+    with("DCCACHE_READ_ONLY");
+    assert_eq!(place.entries().len(), 0);
+    with("DCCACHE_RECACHE");
+    with("DCCACHE_RECACHE");
+    assert_eq!(place.stat("/stored"), 2);
+    with("DCCACHE_READ_ONLY");
+    assert_eq!(place.stat("/hits/local"), 1);
+    with("DCCACHE_DISABLE");
+    assert_eq!(place.stat("/hits/local"), 1);
+}

@@ -1,0 +1,161 @@
+//! A place of its own for each test: a directory to compile in, a home of dccache, and running compilers with and without it.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The binary under test.
+pub const DCCACHE: &str = env!("CARGO_BIN_EXE_dccache");
+
+/// A working directory and a home.
+pub struct Place {
+    root: tempfile::TempDir,
+}
+
+/// What one compile gave: exit code, both streams, and the named files.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Result {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub files: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let place = Self { root: tempfile::tempdir().unwrap() };
+        fs::create_dir(place.work()).unwrap();
+        place
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.work().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        // Inputs as young as the compile's start are not stored; real ones are older.
+        age(&path);
+        path
+    }
+
+    /// A program that can be executed.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.write(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("DCCACHE_") {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(self.work()).env("DCCACHE_DIR", self.home()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `dccache WORDS`.
+    pub fn run(&self, words: &[&str]) -> Output {
+        self.command(DCCACHE).args(words).output().unwrap()
+    }
+
+    /// Removes the outputs, runs, and takes up everything that can be compared.
+    pub fn compare(&self, program: &[&str], words: &[&str], outputs: &[&str]) -> Result {
+        outputs.iter().for_each(|name| drop(fs::remove_file(self.file(name))));
+        let output = self.command(program[0]).args(&program[1..]).args(words).output().unwrap();
+        Result {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            files: outputs.iter().map(|name| (name.to_string(), fs::read(self.file(name)).ok())).collect(),
+        }
+    }
+
+    /// Asserts that plain, cold and warm compiles give the same, and that the last one was a hit.
+    pub fn assert_differential(&self, compiler: &str, words: &[&str], outputs: &[&str]) {
+        let before = self.stat("/hits/local");
+        let plain = self.compare(&[compiler], words, outputs);
+        let cold = self.compare(&[DCCACHE, compiler], words, outputs);
+        assert_eq!(plain, cold, "cold: {compiler} {words:?}");
+        let warm = self.compare(&[DCCACHE, compiler], words, outputs);
+        assert_eq!(plain, warm, "warm: {compiler} {words:?}");
+        assert_eq!(self.stat("/hits/local"), before + 1, "{compiler} {words:?}: {}", self.explain());
+    }
+
+    pub fn stats(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.run(&["stats", "--json"]).stdout).unwrap()
+    }
+
+    pub fn stat(&self, pointer: &str) -> u64 {
+        let stats = self.stats();
+        stats.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0)
+    }
+
+    pub fn explain(&self) -> String {
+        String::from_utf8(self.run(&["explain"]).stdout).unwrap()
+    }
+
+    /// Files of the store.
+    pub fn entries(&self) -> Vec<PathBuf> {
+        let Ok(shards) = fs::read_dir(self.home().join("objects")) else { return Vec::new() };
+        let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+        let files = files.map(|file| file.unwrap().path());
+        files.filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("p-")).collect()
+    }
+}
+
+/// Makes a file a minute old, as far as anybody can; its ctime stays now, so this waits until the clock of file times has moved on.
+pub fn age(path: &Path) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).unwrap();
+    let changed = || {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = path.metadata().unwrap();
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    let now = || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        (now.tv_sec, now.tv_nsec)
+    };
+    while now() <= changed() {
+        std::thread::yield_now();
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a program is there; a missing one is said loudly.
+pub fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = found.is_ok();
+    if !found {
+        eprintln!("SKIPPED: {program} is not installed, so this test proves nothing here");
+    }
+    found
+}
+
+pub fn compilers() -> Vec<&'static str> {
+    ["gcc", "clang"].into_iter().filter(|compiler| has(compiler)).collect()
+}

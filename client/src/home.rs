@@ -25,7 +25,9 @@ impl Home {
     pub fn location(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let path = set("DCCACHE_DIR")
-            .or_else(|| set("XDG_CACHE_HOME").filter(|base| base.is_absolute()).map(|base| base.join("dccache")))
+            .or_else(|| {
+                set("XDG_CACHE_HOME").filter(|base| base.is_absolute()).map(|base| base.join("dccache"))
+            })
             .or_else(|| set("HOME").map(|home| home.join(".cache/dccache")))?;
         Some(std::path::absolute(&path).unwrap_or(path))
     }

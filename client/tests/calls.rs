@@ -43,7 +43,7 @@ fn every_bypass_runs_the_compiler_as_it_is_and_counts_its_reason() {
         (&["-c", "absent.c"], "bad_input_file"),
         (&["-c", "off.c"], "disabled"),
         (&["-c", "a.c", "-o", "absent/a.o"], "bad_output_file"),
-        (&["-c", "a.c", "-fno-such-option=x"], "unsupported_compiler_option"),
+        (&["-c", "a.c", "-save-temps"], "unsupported_compiler_option"),
         (&["-c", "time.c"], "unsupported_code_directive"),
         (&["-c", "-xada", "a.c"], "unsupported_source_language"),
         (&["--version"], "no_input_file"),
@@ -63,7 +63,8 @@ fn every_bypass_runs_the_compiler_as_it_is_and_counts_its_reason() {
 fn a_pipe_as_a_source_is_left_to_the_compiler_unopened() {
     let place = Place::new();
     let pipe = place.file("pipe.c");
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
     let mut child = place.command(DCCACHE);
     let mut child = child.args(["gcc", "-c", "pipe.c", "-o", "a.o"]).stderr(Stdio::piped()).spawn().unwrap();
     // Opening blocks until the compiler opens the other end; one reader gets all of it.
@@ -106,7 +107,7 @@ fn a_link_of_a_compilers_name_runs_the_next_one_on_path_and_serves_hits() {
         let mut command = place.command(links.join(name));
         let output = command.env("PATH", &path).args(["-c", "a.c"]).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
-        assert_eq!(place.stat("/hits/local"), u64::from(number == 1), "{}", place.explain());
+        assert_eq!(place.stat("/hits/local"), u64::from(number > 0), "{}", place.explain());
     }
     let mut command = place.command(DCCACHE);
     let output = command.env("PATH", &path).args(["gcc", "-c", "a.c"]).output().unwrap();

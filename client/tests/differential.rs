@@ -30,13 +30,17 @@ fn real_c_sources_give_the_same_object_and_dependencies_in_every_flag_set() {
             for unit in &units {
                 let unit = &format!("zstd/{}", unit.display());
                 let mut words = flags.to_vec();
-                words.extend(["-MMD", "-MP", "-Izstd/lib", "-Izstd/lib/common", "-c", unit, "-o", "out.o"]);
-                if number % 2 == 1 {
-                    words.extend(["-MF", "deps.mk", "-MT", "some target"]);
-                    place.assert_differential(compiler, &words, &["out.o", "deps.mk"]);
-                } else {
-                    place.assert_differential(compiler, &words, &["out.o", "out.d"]);
+                words.extend(["-Izstd/lib", "-Izstd/lib/common", "-c", unit, "-o", "out.o"]);
+                let mut outputs = vec!["out.o"];
+                // Clang lists in a dependency file what __has_include looked for, so such a compile is not cached.
+                if compiler == "gcc" && number % 2 == 1 {
+                    words.extend(["-MD", "-MF", "deps.mk", "-MT", "some target"]);
+                    outputs.push("deps.mk");
+                } else if compiler == "gcc" {
+                    words.extend(["-MMD", "-MP"]);
+                    outputs.push("out.d");
                 }
+                place.assert_differential(compiler, &words, &outputs);
             }
         }
     }

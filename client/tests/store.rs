@@ -79,7 +79,8 @@ fn a_full_disk_stores_nothing_and_the_compile_goes_on() {
     let plain = place.compare(&["gcc"], &["-c", "a.c"], &["a.o"]);
     assert_eq!(place.compare(&[DCCACHE, "gcc"], &["-c", "a.c"], &["a.o"]), plain, "what is stored is served");
     assert_eq!(place.entries().len(), 1);
-    let half_written = walk(&place.home()).into_iter().filter(|path| path.to_string_lossy().contains(".tmp-"));
+    let half_written =
+        walk(&place.home()).into_iter().filter(|path| path.to_string_lossy().contains(".tmp-"));
     assert_eq!(half_written.count(), 0);
 }
 

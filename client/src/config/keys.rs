@@ -165,7 +165,8 @@ pub static KEYS: [Key; 14] = [
             Ok(())
         },
         show: |config| {
-            let words = [("time_macros", config.sloppiness.time_macros), ("locale", config.sloppiness.locale)];
+            let words =
+                [("time_macros", config.sloppiness.time_macros), ("locale", config.sloppiness.locale)];
             let chosen = words.iter().filter(|(_, chosen)| *chosen).map(|(word, _)| *word);
             chosen.collect::<Vec<_>>().join(",")
         },

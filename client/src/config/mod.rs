@@ -129,7 +129,8 @@ impl Config {
         }
         for key in &KEYS {
             if let Some(value) = variable(key.variable) {
-                let value = value.to_str().ok_or_else(|| ConfigError::variable(key, "text that is not UTF-8"))?;
+                let value =
+                    value.to_str().ok_or_else(|| ConfigError::variable(key, "text that is not UTF-8"))?;
                 (key.set)(&mut config, value).map_err(|()| ConfigError::variable(key, value))?;
             }
         }

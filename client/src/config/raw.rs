@@ -41,7 +41,7 @@ impl RawConfig {
             let place = format!("{}:{}: ", self.file.display(), line_at(&self.text, name.span()));
             let unknown = || ConfigError::Unknown { place: place.clone(), key: name.get_ref().clone() };
             let key = Key::find(name.get_ref()).ok_or_else(unknown)?;
-            let text = as_text(value).ok_or(()).and_then(|text| (key.set)(config, &text).map_err(|()| ()));
+            let text = as_text(value).ok_or(()).and_then(|text| (key.set)(config, &text));
             text.map_err(|()| ConfigError::value(place.clone(), key, &value.to_string()))?;
         }
         Ok(())

@@ -42,7 +42,10 @@ const ROWS: &[Row] = &[
     ("unreadable_input", "a file that was included or named by an option cannot be read any more"),
     ("unsupported_code_directive", "the source does what a cache cannot follow"),
     ("unsupported_compiler", "only gcc and clang themselves are cached, not scripts in front of them"),
-    ("unsupported_compiler_option", "leave the option out where it is not needed; it is unknown or writes more files"),
+    (
+        "unsupported_compiler_option",
+        "leave the option out where it is not needed; it is unknown or writes more files",
+    ),
     ("unsupported_dependency_file", "the compiler writes dependencies in a way that is not known"),
     ("unsupported_environment_variable", "unset the variable; it makes the compiler write more files"),
     ("unsupported_source_language", "only C, C++ and Objective-C are cached in this version"),

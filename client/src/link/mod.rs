@@ -57,12 +57,14 @@ impl<'a> Link<'a> {
     }
 
     /// Looks for keys on the ring, in order of preference, within [`BUDGET_MS`]; bulk bytes extend it.
-    pub fn find(&mut self, keys: Vec<EntryKey>) -> Answer {
+    pub fn find(&mut self, keys: &[EntryKey]) -> Answer {
         let namespace = self.config.namespace.clone();
-        let request = Request::Find { namespace, keys: keys.clone(), budget_ms: BUDGET_MS };
+        let request = Request::Find { namespace, keys: keys.to_vec(), budget_ms: BUDGET_MS };
         let patience = Duration::from_millis(BUDGET_MS.into()) + GRACE;
         match self.call(&request, &[], patience) {
-            Some((Reply::Found { key, outcome, signer, trust_epoch, table }, bytes)) if keys.contains(&key) => {
+            Some((Reply::Found { key, outcome, signer, trust_epoch, table }, bytes))
+                if keys.contains(&key) =>
+            {
                 let origin = Origin::Imported { signer, trust_epoch };
                 let entry = LocalEntry::new(origin, *outcome, Body { table, bytes });
                 Answer::Found { key, entry: Box::new(entry) }

@@ -35,11 +35,7 @@ pub struct Preprocessing {
 ///
 /// # Errors
 /// Why it could not be started or read.
-pub fn preprocess(
-    program: &Path,
-    name: &OsStr,
-    arguments: &[OsString],
-) -> io::Result<Option<Preprocessing>> {
+pub fn preprocess(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Option<Preprocessing>> {
     // Messages go to memory, so that one process can read one pipe and nobody waits for the other stream.
     let mut messages = File::from(memfd_create("dccache-messages", MemfdFlags::CLOEXEC)?);
     let mut command = Command::new(program);

@@ -147,7 +147,12 @@ fn cpu_ms_of(pid: u32) -> u32 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // Fields 14 to 17 of proc(5); the name in field 2 may hold spaces, so counting starts after its bracket.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = after_name.split_ascii_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = after_name
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     u32::try_from(ticks * 1000 / per_second).unwrap_or(u32::MAX)
 }

@@ -81,12 +81,8 @@ impl LocalEntry {
 
     /// Writes everything before the body, and lends the body.
     pub(super) fn encode(&self, key: &EntryKey, secret: &Secret) -> (Vec<u8>, &[u8]) {
-        let head = Head {
-            key: *key,
-            origin: self.origin,
-            outcome: self.outcome.clone(),
-            table: self.table.clone(),
-        };
+        let head =
+            Head { key: *key, origin: self.origin, outcome: self.outcome.clone(), table: self.table.clone() };
         let head = postcard::to_extend(&head, Vec::new()).expect("a head always serializes");
         let mut start = Vec::with_capacity(PREFIX + head.len());
         start.push(STORE_VERSION as u8);
@@ -113,6 +109,12 @@ impl LocalEntry {
         head.outcome.validate().ok()?;
         let body_start = PREFIX + length;
         let right = head.key == *key;
-        right.then_some(Self { origin: head.origin, outcome: head.outcome, table: head.table, bytes, body_start })
+        right.then_some(Self {
+            origin: head.origin,
+            outcome: head.outcome,
+            table: head.table,
+            bytes,
+            body_start,
+        })
     }
 }

@@ -70,7 +70,7 @@ impl<'a> Store<'a> {
         }
         let Some(secret) = Secret::read(self.home) else { return Found::Nothing };
         let Some(entry) = LocalEntry::parse(bytes, key, &secret) else { return Found::Damaged };
-        if metadata.modified().is_ok_and(|used| is_old(used)) {
+        if metadata.modified().is_ok_and(is_old) {
             let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
             let keep = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
             let _ = rustix::fs::futimens(&file, &Timestamps { last_access: keep, last_modification: now });

@@ -88,7 +88,8 @@ fn a_full_shard_loses_what_was_not_used_for_longest() {
     let (_place, home) = home();
     let max_size = 16 * 10_000;
     let store = Store::new(&home, max_size);
-    let incompressible: Vec<u8> = (0..125u32).flat_map(|n| *Digest::of(&n.to_le_bytes()).as_bytes()).collect();
+    let incompressible: Vec<u8> =
+        (0..125u32).flat_map(|n| *Digest::of(&n.to_le_bytes()).as_bytes()).collect();
     let day = Duration::from_secs(86_400);
     let mut over = None;
     for number in 0..3 {

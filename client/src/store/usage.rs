@@ -43,7 +43,7 @@ pub(super) fn clean(home: &Home, shard: Shard, max_size: u64) -> io::Result<()> 
     let mut files = files(home, shard);
     files.sort_by_key(|file| file.used);
     let mut held: u64 = files.iter().map(|file| file.size).sum();
-    for file in files.iter().take_while(|_| true) {
+    for file in &files {
         if held <= target {
             break;
         }
@@ -78,7 +78,11 @@ fn list(home: &Home, shard: Shard, wanted: impl Fn(&str) -> bool) -> Vec<StoredF
         let name = entry.file_name().into_string().ok()?;
         let metadata = wanted(&name).then(|| entry.metadata().ok())??;
         let used = metadata.modified().ok()?;
-        metadata.is_file().then(|| StoredFile { name: format!("{directory}/{name}"), size: metadata.len(), used })
+        metadata.is_file().then(|| StoredFile {
+            name: format!("{directory}/{name}"),
+            size: metadata.len(),
+            used,
+        })
     });
     entries.collect()
 }

@@ -70,7 +70,8 @@ pub(super) fn machine_words(command: &[Vec<u8>]) -> Words {
     let mut chosen = Words::new();
     let mut words = command.iter().skip(1);
     while let Some(word) = words.next() {
-        let takes_value: [&[u8]; 5] = [b"--param", b"-target-cpu", b"-target-feature", b"-tune-cpu", b"-target-abi"];
+        let takes_value: [&[u8]; 5] =
+            [b"--param", b"-target-cpu", b"-target-feature", b"-tune-cpu", b"-target-abi"];
         if takes_value.contains(&word.as_slice()) {
             chosen.push(word.clone());
             chosen.extend(words.next().cloned());
@@ -108,7 +109,18 @@ mod tests {
 
     #[test]
     fn machine_words_are_told_from_paths_and_names() {
-        let command = ["cc1", "-main-file-name", "x", "-march=znver3", "--param", "l1-cache-size=32", "-mllvm", "-x", "-o", "/tmp/a"];
+        let command = [
+            "cc1",
+            "-main-file-name",
+            "x",
+            "-march=znver3",
+            "--param",
+            "l1-cache-size=32",
+            "-mllvm",
+            "-x",
+            "-o",
+            "/tmp/a",
+        ];
         let command: Vec<Vec<u8>> = command.iter().map(|word| word.as_bytes().to_vec()).collect();
         assert_eq!(machine_words(&command), [b"-march=znver3".as_slice(), b"--param", b"l1-cache-size=32"]);
     }

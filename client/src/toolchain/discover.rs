@@ -25,7 +25,8 @@ pub(super) fn driver(call: &Call<'_>) -> Result<DriverRecord, Unknown> {
         return Ok(DriverRecord::new(driver, None));
     }
     let directory = tempdir_source()?;
-    let answer = answer_of(program, &call.compiler.name, &["-###".into(), "-c".into(), directory.source.clone()]);
+    let answer =
+        answer_of(program, &call.compiler.name, &["-###".into(), "-c".into(), directory.source]);
     let text = answer?.map(|answer| answer.stderr).unwrap_or_default();
     let says = |word: &str| memchr::memmem::find(&text, word.as_bytes()).is_some();
     let clang = says("clang version ");
@@ -92,8 +93,7 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     for file in LOADER_FILES.map(Path::new) {
         if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
     }
-    let native =
-        if invocation.native.is_empty() { Vec::new() } else { answers::machine_words(proper) };
+    let native = if invocation.native.is_empty() { Vec::new() } else { answers::machine_words(proper) };
     Ok(found.into_record(native, search.unwrap_or_default()))
 }
 
@@ -117,8 +117,10 @@ impl Discovery {
     /// Adds a command's program: where it is named without a directory, the one that the search gives, and the names tried before.
     fn add_command(&mut self, call: &Call<'_>, word: &[u8], programs: &[Vec<u8>]) -> Result<(), Unknown> {
         let name = word.rsplit(|&byte| byte == b'/').next().unwrap_or(word);
-        let in_path = std::env::split_paths(search_path(call)).map(|directory| directory.join(OsStr::from_bytes(name)));
-        let in_programs = programs.iter().map(|directory| PathBuf::from(OsString::from_vec([directory, name].concat())));
+        let in_path =
+            std::env::split_paths(search_path(call)).map(|directory| directory.join(OsStr::from_bytes(name)));
+        let in_programs =
+            programs.iter().map(|directory| PathBuf::from(OsString::from_vec([directory, name].concat())));
         let candidates: Vec<PathBuf> = in_programs.chain(in_path).collect();
         let named = Path::new(OsStr::from_bytes(word));
         let at = match named.is_absolute() {
@@ -170,7 +172,8 @@ impl Discovery {
 fn deepest_absent(path: &Path) -> Option<PathBuf> {
     let absent = |path: &Path| fs::symlink_metadata(path).is_err();
     let mut found = Some(path).filter(|path| absent(path))?;
-    while let Some(parent) = found.parent().filter(|parent| !parent.as_os_str().is_empty() && absent(parent)) {
+    while let Some(parent) = found.parent().filter(|parent| !parent.as_os_str().is_empty() && absent(parent))
+    {
         found = parent;
     }
     Some(found.to_owned())

@@ -71,8 +71,11 @@ fn interpreter(file: &File, head: &[u8; 64]) -> Option<PathBuf> {
         if u32::from_le_bytes([header[0], header[1], header[2], header[3]]) != PT_INTERP {
             continue;
         }
-        let (start, bytes) =
-            if wide { (word(&header, 8)?, word(&header, 32)?) } else { (word(&header, 4)?, word(&header, 16)?) };
+        let (start, bytes) = if wide {
+            (word(&header, 8)?, word(&header, 32)?)
+        } else {
+            (word(&header, 4)?, word(&header, 16)?)
+        };
         let mut name = vec![0; usize::try_from(bytes).ok().filter(|length| *length <= 4096)?];
         file.read_exact_at(&mut name, start).ok()?;
         name.truncate(name.iter().position(|&byte| byte == 0).unwrap_or(name.len()));

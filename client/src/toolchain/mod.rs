@@ -145,4 +145,3 @@ fn search_path<'a>(call: &Call<'a>) -> &'a OsStr {
     let path = call.environment.iter().find(|(name, _)| name == b"PATH");
     path.map_or(OsStr::new(""), |(_, value)| OsStr::from_bytes(value))
 }
-

@@ -52,7 +52,11 @@ impl Setting<'_> {
             stderr: BlobRef::of(&ran.stderr),
             exit_code: 0,
             toolchain: self.toolchain.id,
-            class: if self.invocation.facts.lto { Comparability::Varying } else { Comparability::Reproducible },
+            class: if self.invocation.facts.lto {
+                Comparability::Varying
+            } else {
+                Comparability::Reproducible
+            },
             wall_ms: ran.wall_ms,
             cpu_ms: ran.cpu_ms,
         };

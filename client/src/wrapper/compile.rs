@@ -27,7 +27,8 @@ impl Setting<'_> {
         if self.config.recache {
             return self.compile(&known, &store, link, tally);
         }
-        if self.serve_locally(&store, &probes, tally) || self.serve_from_ring(&store, link.as_mut(), &probes, tally)
+        if self.serve_locally(&store, &probes, tally)
+            || self.serve_from_ring(&store, link.as_mut(), &probes, tally)
         {
             return Ok(0);
         }
@@ -40,8 +41,7 @@ impl Setting<'_> {
 
     fn serve_locally(&self, store: &Store<'_>, probes: &[EntryKey], tally: &mut Tally) -> bool {
         let Some(entry) = self.find_locally(store, probes, tally) else { return false };
-        let delivered = self.deliver_or_count(&entry, Served::Local, tally);
-        delivered
+        self.deliver_or_count(&entry, Served::Local, tally)
     }
 
     fn serve_from_ring(
@@ -107,7 +107,9 @@ impl Setting<'_> {
         }
         if let Ending::Killed(_) = ran.ending {
             // The record is written before, since nothing comes after.
-            if self.config.stats && let Some(verdict) = tally.verdict.take() {
+            if self.config.stats
+                && let Some(verdict) = tally.verdict.take()
+            {
                 tally.event.verdict = verdict;
                 tally.stamp();
                 let _ = crate::stats::append(self.home, &tally.event);

@@ -19,7 +19,9 @@ pub(super) enum Undelivered {
     /// Its bytes are not what its head says, or it lacks an output of this call.
     Damaged,
     /// An output could not be written.
-    Output(#[expect(dead_code, reason = "kept for its Debug form; the compiler says what is wrong")] io::Error),
+    Output(
+        #[expect(dead_code, reason = "kept for its Debug form; the compiler says what is wrong")] io::Error,
+    ),
 }
 
 impl Setting<'_> {

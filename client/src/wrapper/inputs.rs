@@ -64,9 +64,8 @@ impl Inputs {
 
     /// Returns the first file that changed since the start, or so shortly before that nobody can tell.
     pub(super) fn modified(&self) -> Option<&Path> {
-        let holds = |input: &&Input| {
-            Stamp::of(&input.path) == Some(input.stamp) && input.stamp.newest() < self.start
-        };
+        let holds =
+            |input: &&Input| Stamp::of(&input.path) == Some(input.stamp) && input.stamp.newest() < self.start;
         self.files.iter().find(|input| !holds(input)).map(|input| input.path.as_path())
     }
 

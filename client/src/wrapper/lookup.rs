@@ -62,7 +62,8 @@ impl Setting<'_> {
         if let Some(bypass) = obstacle(&self.invocation, &inputs.facts) {
             return Err(Refusal::Call(bypass));
         }
-        if let Some(bypass) = precompiled_header(&self.invocation, &text, &self.toolchain.search, &self.disk) {
+        if let Some(bypass) = precompiled_header(&self.invocation, &text, &self.toolchain.search, &self.disk)
+        {
             return Err(Refusal::Call(bypass));
         }
         let option_files = self.invocation.option_files.iter();
@@ -111,7 +112,7 @@ impl Setting<'_> {
         probes: &[EntryKey],
         tally: &mut Tally,
     ) -> Option<(EntryKey, Box<LocalEntry>)> {
-        match link?.find(probes.to_vec()) {
+        match link?.find(probes) {
             Answer::Found { key, entry } => Some((key, entry)),
             Answer::Missed => None,
             Answer::Fault(name) => {

@@ -112,7 +112,9 @@ fn cached(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsStri
             tally.delivered
         }
     };
-    if config.stats && let Some(verdict) = tally.verdict.take() {
+    if config.stats
+        && let Some(verdict) = tally.verdict.take()
+    {
         tally.finish(home, verdict);
     }
     match code {
@@ -122,13 +124,7 @@ fn cached(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsStri
 }
 
 /// Lives through a compile. Sets the tally's verdict in every case.
-fn live(
-    home: &Home,
-    config: &Config,
-    compiler: &Compiler,
-    arguments: &[OsString],
-    tally: &mut Tally,
-) -> End {
+fn live(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsString], tally: &mut Tally) -> End {
     match prepare(home, config, compiler, arguments).and_then(|setting| setting.serve(tally)) {
         Ok(code) => End::Delivered(code),
         Err(refusal) => {
@@ -164,8 +160,8 @@ fn prepare<'a>(
         environment: &environment,
         working_directory: &directory,
     };
-    let kind: CompilerKind = toolchain::kind_of(&call)
-        .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
+    let kind: CompilerKind =
+        toolchain::kind_of(&call).map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
     let mut argv = vec![compiler.name.as_bytes().to_vec()];
     argv.extend(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
     let command = Command {

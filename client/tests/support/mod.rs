@@ -1,5 +1,5 @@
 //! A place of its own for each test: a directory to compile in, a home of dccache, and running compilers with and without it.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::ffi::OsStr;
 use std::fs;

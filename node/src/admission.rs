@@ -59,12 +59,13 @@ struct Join {
 impl Admissions {
     /// Serves one connection of the enrolment channel.
     pub(crate) async fn serve(&self, core: &Arc<Core>, from: SocketAddr, mut stream: SecureStream) {
-        let answer = match self.limiter.admits(from.ip(), core.clock.now()) {
-            false => Err(EnrolRefusal::RateLimited),
-            true => match timeout(REQUEST, read_value::<EnrolRequest>(&mut stream)).await {
-                Ok(Ok(request)) => self.decide(core, request).await,
-                _ => Err(EnrolRefusal::Malformed),
-            },
+        // The request is read in any case: an applicant that is still sending would not see the answer.
+        let request = timeout(REQUEST, read_value::<EnrolRequest>(&mut stream)).await;
+        let admitted = self.limiter.admits(from.ip(), core.clock.now());
+        let answer = match request {
+            _ if !admitted => Err(EnrolRefusal::RateLimited),
+            Ok(Ok(request)) => self.decide(core, request).await,
+            _ => Err(EnrolRefusal::Malformed),
         };
         let answer = match answer {
             Ok(admission) => {

@@ -15,7 +15,7 @@ use dccache_protocol::service::{Answer, NodeStatus, Refusal};
 use dccache_protocol::time::Clock;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,8 +54,6 @@ pub(crate) struct Core {
     pub(crate) tasks: TaskTracker,
     /// Set when the node ends.
     pub(crate) draining: CancellationToken,
-    /// Told when a hint was written.
-    pub(crate) hinted: Notify,
     /// Serialises merges of one manifest.
     pub(crate) merging: [Mutex<()>; STRIPES],
     /// When the node started.

@@ -26,13 +26,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Partitions pulled at the same time: enough to fill a network while each waits for a disk.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 
 /// Pause after a round in which some partition had no complete giver.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Progress is written down after so many partitions; what is pulled twice after a crash changes nothing.
-const NOTE_EVERY: usize = 64;
+const NOTE_EVERY: usize = 512;
 
 /// How long writes under an older layout may still run before a puller is told to come again.
 const DRAIN: Duration = Duration::from_secs(10);

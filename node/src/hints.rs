@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often targets are tried; a new hint wakes the task earlier.
+/// How often targets are tried.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Longest pause between two attempts to reach a target.

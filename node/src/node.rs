@@ -41,7 +41,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -367,7 +367,6 @@ fn assemble(
         control: OnceLock::new(),
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
-        hinted: Notify::new(),
         merging: Core::stripes(),
         started: Instant::now(),
         capacity_bytes,

@@ -82,7 +82,6 @@ pub(crate) async fn replicate(
     if let Some(target) = hint_for {
         let stamp = record.stamp;
         core.shelf.put_hint(target, record).await?;
-        core.hinted.notify_one();
         core.counters.replicas.add(1);
         return Ok(Replicated { stamp });
     }
@@ -196,8 +195,8 @@ async fn stand_in(core: &Arc<Core>, record: &Held, away: &[NodeId]) -> u8 {
             placed = kept.is_ok();
         }
         copies += u8::from(placed);
-        if !placed && core.shelf.put_hint(owner, record.clone()).await.is_ok() {
-            core.hinted.notify_one();
+        if !placed && core.shelf.put_hint(owner, record.clone()).await.is_err() {
+            tracing::warn!(node = %owner, "no hint could be kept for a node that is away");
         }
     }
     copies

@@ -167,14 +167,20 @@ async fn enrol(
         request: CertificateRequest::create(&key)?,
     };
     let admission = apply(token, &request, clock).await?;
-    let member =
-        Member { cluster: token.cluster, administrator: admission.administrator, role: token.role, operator };
     let (identity, roots) = admitted(token, &admission, key)?;
     let layout = SignedLayout::from_bytes(&admission.layout).map_err(|_| JoinError::Answer("layout"))?;
     let layout = Trusted::vouched(layout, token.cluster).map_err(|_| JoinError::Answer("layout"))?;
     let signers =
         SignedDirectory::from_bytes(&admission.directory).map_err(|_| JoinError::Answer("directory"))?;
     let signers = Signers::vouched(signers, token.cluster).map_err(|_| JoinError::Answer("directory"))?;
+    // Who answers for a signer is what the administrator granted, whatever was proposed.
+    let record = signer.as_ref().and_then(|key| signers.signer(&key.public().signer_id()));
+    let member = Member {
+        cluster: token.cluster,
+        administrator: admission.administrator,
+        role: token.role,
+        operator: record.map_or(operator, |record| record.operator.clone()),
+    };
     Ok(Membership { member, identity, roots, signer, layout, signers })
 }
 

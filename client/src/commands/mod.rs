@@ -4,6 +4,7 @@ mod agent;
 mod config;
 mod demo;
 mod explain;
+mod join;
 mod stats;
 
 use crate::config::Config;
@@ -12,7 +13,7 @@ use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
 /// Words after `dccache` that are commands; any other word is a compiler.
-const COMMANDS: [&str; 6] = ["agent", "config", "demo", "explain", "help", "stats"];
+const COMMANDS: [&str; 7] = ["agent", "config", "demo", "explain", "help", "join", "stats"];
 
 /// Exit code of a call that is not understood.
 const USAGE: i32 = 2;
@@ -30,6 +31,7 @@ pub fn run(argv: &[OsString]) -> i32 {
             Command::Config { command } => config::run(command.as_ref()),
             Command::Demo(command) => demo::run(&command),
             Command::Explain(command) => explain::run(&command),
+            Command::Join(command) => join::run(&command),
             Command::Stats(command) => stats::run(&command),
         },
         Err(error) => {
@@ -80,7 +82,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The background process of this user: networking, pushes, signing.
+    /// The background process of this user: networking, pushes, signing
     #[command(subcommand)]
     Agent(agent::AgentCommand),
     /// Show or change the configuration
@@ -92,6 +94,8 @@ enum Command {
     Demo(demo::DemoCommand),
     /// Say why the last compile was a hit, a miss, or left to the compiler
     Explain(explain::ExplainCommand),
+    /// Make this machine a client of a cluster
+    Join(join::JoinCommand),
     /// Show what happened to compiles on this machine
     Stats(stats::StatsCommand),
 }

@@ -1,0 +1,319 @@
+//! The agent against real nodes: what is pushed arrives, what is found is what was pushed, and no fault costs more than its budget.
+
+use dccache::agent::ask;
+use dccache::agent::line::Line;
+use dccache::agent::place::Place;
+use dccache::agent::start::{BACK_OFF_MS, Starter};
+use dccache::loopback::{Interrupt, NodeProcess, Workstation};
+use dccache_protocol::bundle::{Body, unpack};
+use dccache_protocol::digest::Digest;
+use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
+use dccache_protocol::ids::{Namespace, ToolchainId};
+use dccache_protocol::keys::{EntryKey, PreprocessedKey};
+use dccache_protocol::local::{Job, Reply, Request, Unavailable};
+use dccache_protocol::time::UnixMillis;
+use dccache_tests::Binaries;
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Bound that only ends a test which would never end.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Budget of look-ups that are expected to succeed: debug builds on a busy machine are slow.
+const PLENTY_MS: u32 = 20_000;
+
+/// Before anything that a back-off could have remembered.
+const NOW: UnixMillis = UnixMillis(BACK_OFF_MS);
+
+struct Client {
+    workstation: Workstation,
+    starter: Starter,
+}
+
+impl Client {
+    fn new(home: &Path, name: &str, programs: &Binaries) -> Self {
+        let workstation = Workstation::new(&home.join(name), &programs.dccache);
+        let place = Place::new(workstation.directory());
+        Self { workstation, starter: Starter { place, program: programs.dccache.clone() } }
+    }
+
+    fn joined(home: &Path, name: &str, programs: &Binaries, node: &NodeProcess) -> Self {
+        let client = Self::new(home, name, programs);
+        client.workstation.join(&node.token("--client").unwrap()).unwrap();
+        client
+    }
+
+    fn line(&self) -> Line {
+        self.starter.reach(LONG, NOW).unwrap()
+    }
+
+    fn push(&self, sample: &Sample) -> Reply {
+        let Sample { key, outcome, body } = sample;
+        let job = Job {
+            namespace: Namespace::default(),
+            key: *key,
+            argv: vec![b"cc".to_vec()],
+            environment: Vec::new(),
+            working_directory: b"/".to_vec(),
+            root: b"/".to_vec(),
+            toolchain: outcome.toolchain,
+            inputs: Vec::new(),
+            absent: Vec::new(),
+            roles: vec![OutputRole::Object],
+            expected_ms: 1,
+        };
+        let request =
+            Request::Push { job: Box::new(job), outcome: outcome.clone(), table: body.table.clone() };
+        self.line().call(&request, &body.bytes, LONG).unwrap().0
+    }
+
+    fn find(&self, key: EntryKey, budget_ms: u32) -> (Reply, Vec<u8>) {
+        let request = Request::Find { namespace: Namespace::default(), keys: vec![key], budget_ms };
+        self.line().call(&request, &[], LONG).unwrap()
+    }
+
+    fn flush(&self) {
+        let output = self.workstation.command().args(["agent", "flush", "--timeout", "60"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn pid(&self) -> Pid {
+        let pid = ask::status(&self.starter.place).unwrap().pid;
+        Pid::from_raw(pid.cast_signed()).unwrap()
+    }
+
+    fn code(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.workstation.command().args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+struct Sample {
+    key: EntryKey,
+    outcome: Outcome,
+    body: Body,
+}
+
+impl Sample {
+    /// Makes a compile of `size` bytes that no other seed has; they do not compress.
+    fn new(seed: u32, size: usize) -> Self {
+        let mut object = Vec::with_capacity(size + 32);
+        let mut digest = Digest::of(&seed.to_le_bytes());
+        while object.len() < size {
+            object.extend_from_slice(digest.as_bytes());
+            digest = Digest::of(digest.as_bytes());
+        }
+        object.truncate(size);
+        let outcome = Outcome {
+            outputs: vec![Output { role: OutputRole::Object, content: BlobRef::of(&object) }],
+            stdout: BlobRef::of(b""),
+            stderr: BlobRef::of(b"warning"),
+            exit_code: 0,
+            toolchain: ToolchainId::from_digest(Digest::of(b"toolchain")),
+            class: Comparability::Reproducible,
+            wall_ms: 10,
+            cpu_ms: 10,
+        };
+        let key = EntryKey::Preprocessed(PreprocessedKey::from_digest(digest));
+        Self { key, outcome, body: Body::pack([object.as_slice(), b"", b"warning"]) }
+    }
+
+    fn assert_found(&self, (reply, body): &(Reply, Vec<u8>)) {
+        let Reply::Found { key, outcome, table, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!((key, &**outcome), (&self.key, &self.outcome));
+        assert_eq!(unpack(outcome, table, body).unwrap().len(), 3);
+    }
+}
+
+fn found_cluster(home: &Path, programs: &Binaries) -> NodeProcess {
+    NodeProcess::found(&programs.node, home, &Interrupt::default()).unwrap()
+}
+
+fn signal(pid: Pid, signal: Signal) {
+    kill_process(pid, signal).unwrap();
+}
+
+fn pid_of(node: &NodeProcess) -> Pid {
+    Pid::from_raw(node.pid().cast_signed()).unwrap()
+}
+
+#[test]
+fn what_one_machine_pushes_another_finds_small_and_large() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let node = found_cluster(home.path(), &programs);
+    let (one, two) = (
+        Client::joined(home.path(), "one", &programs, &node),
+        Client::joined(home.path(), "two", &programs, &node),
+    );
+    let samples: Vec<Sample> = [10, 20_000, 300 << 10, 5 << 20]
+        .iter()
+        .zip(0..)
+        .map(|(&size, seed)| Sample::new(seed, size))
+        .collect();
+    for sample in &samples {
+        assert_eq!(two.find(sample.key, PLENTY_MS).0, Reply::Missed);
+        assert_eq!(one.push(sample), Reply::Queued);
+    }
+    one.flush();
+    for sample in &samples {
+        sample.assert_found(&two.find(sample.key, PLENTY_MS));
+    }
+    let status = ask::status(&one.starter.place).unwrap();
+    assert_eq!((status.pushed, status.waiting, status.dropped), (samples.len() as u64, 0, 0));
+    let members = ask::cluster(&two.starter.place).unwrap();
+    let [(_, Some(counters))] = members.as_slice() else { panic!("{members:?}") };
+    assert!(counters.puts >= 4 && counters.hits >= 4, "{counters:?}");
+}
+
+#[test]
+fn an_agent_killed_between_queueing_and_pushing_loses_nothing() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let mut node = found_cluster(home.path(), &programs);
+    let one = Client::joined(home.path(), "one", &programs, &node);
+    let two = Client::joined(home.path(), "two", &programs, &node);
+    node.kill();
+    let samples: Vec<Sample> = (0..12).map(|seed| Sample::new(seed, 1000 * (seed as usize + 1))).collect();
+    for sample in &samples {
+        assert_eq!(one.push(sample), Reply::Queued);
+    }
+    signal(one.pid(), Signal::KILL);
+    node.restart(&Interrupt::default()).unwrap();
+    one.flush();
+    for sample in &samples {
+        sample.assert_found(&two.find(sample.key, PLENTY_MS));
+    }
+    assert_eq!(std::fs::read_dir(one.starter.place.journal()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_node_that_accepts_and_never_answers_costs_one_budget_and_then_nothing() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let node = found_cluster(home.path(), &programs);
+    let client = Client::joined(home.path(), "one", &programs, &node);
+    let key = Sample::new(1, 10).key;
+    assert_eq!(client.find(key, PLENTY_MS).0, Reply::Missed);
+    signal(pid_of(&node), Signal::STOP);
+    let begin = Instant::now();
+    assert_eq!(client.find(key, 300).0, Reply::Unavailable(Unavailable::TimedOut));
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert_eq!(client.find(key, 300).0, Reply::Unavailable(Unavailable::BreakerOpen));
+    signal(pid_of(&node), Signal::CONT);
+}
+
+#[test]
+fn a_dead_ring_is_unreachable_and_soon_not_asked_at_all() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let mut node = found_cluster(home.path(), &programs);
+    let client = Client::joined(home.path(), "one", &programs, &node);
+    node.kill();
+    let key = Sample::new(1, 10).key;
+    let answers: Vec<Reply> = (0..8).map(|_| client.find(key, 300).0).collect();
+    assert_eq!(answers[0], Reply::Unavailable(Unavailable::Unreachable));
+    assert!(answers.contains(&Reply::Unavailable(Unavailable::BreakerOpen)), "{answers:?}");
+}
+
+#[test]
+fn a_new_node_is_learned_without_a_restart_and_one_of_two_may_die() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let first = found_cluster(home.path(), &programs);
+    let client = Client::joined(home.path(), "one", &programs, &first);
+    let old = Sample::new(1, 1000);
+    assert_eq!(client.push(&old), Reply::Queued);
+    client.flush();
+    let before = ask::status(&client.starter.place).unwrap().epoch;
+    let token = first.token("--node").unwrap();
+    let mut second =
+        NodeProcess::join(&programs.node, home.path(), 2, &token, &Interrupt::default()).unwrap();
+    let samples: Vec<Sample> = (10..30).map(|seed| Sample::new(seed, 2000)).collect();
+    for sample in &samples {
+        assert_eq!(client.push(sample), Reply::Queued);
+    }
+    client.flush();
+    let status = ask::status(&client.starter.place).unwrap();
+    assert!(status.epoch > before && status.nodes.len() == 2, "{status:?}");
+    second.kill();
+    for sample in samples.iter().chain([&old]) {
+        sample.assert_found(&client.find(sample.key, PLENTY_MS));
+    }
+}
+
+#[test]
+fn every_failed_join_says_why_in_one_line_with_its_own_code_and_changes_nothing() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let mut node = found_cluster(home.path(), &programs);
+    let client = Client::new(home.path(), "one", &programs);
+    let said = |arguments: &[&str], code: i32, part: &str| {
+        let (found, line) = client.code(arguments);
+        assert_eq!(found, Some(code), "{line}");
+        assert!(line.starts_with("dccache: ") && line.contains(part) && line.lines().count() == 1, "{line}");
+    };
+    let (used, other) = (node.token("--client").unwrap(), node.token("--node").unwrap());
+    said(&["join", "rubbish"], 2, "a token starts with");
+    said(&["join", &used[..used.len() - 9]], 2, "cut off");
+    said(&["join", &other], 2, "makes a node");
+    assert!(!client.starter.place.cluster().exists());
+    assert_eq!(client.code(&["join", &used]).0, Some(0));
+    said(&["join", &used], 3, "used already");
+    let member = std::fs::read(client.starter.place.cluster().join("member.json")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let foreign = found_cluster(elsewhere.path(), &programs);
+    let foreign = foreign.token("--client").unwrap();
+    said(&["join", &foreign], 5, "--force");
+    let fresh = node.token("--client").unwrap();
+    node.kill();
+    said(&["join", &fresh], 4, "cannot reach");
+    assert_eq!(std::fs::read(client.starter.place.cluster().join("member.json")).unwrap(), member);
+}
+
+#[test]
+fn force_replaces_the_membership_of_another_cluster_and_joining_again_keeps_the_signer() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (one, two) = (found_cluster(home.path(), &programs), found_cluster(elsewhere.path(), &programs));
+    let client = Client::joined(home.path(), "one", &programs, &one);
+    let signer = |client: &Client| {
+        client.line();
+        ask::status(&client.starter.place).unwrap().signer
+    };
+    let first = signer(&client);
+    client.workstation.join(&one.token("--client").unwrap()).unwrap();
+    assert_eq!(signer(&client), first);
+    client.workstation.run(&["join", "--force", &two.token("--client").unwrap()]).unwrap();
+    assert_ne!(signer(&client), first);
+    let sample = Sample::new(1, 10);
+    assert_eq!(client.push(&sample), Reply::Queued);
+    client.flush();
+    sample.assert_found(&client.find(sample.key, PLENTY_MS));
+}
+
+#[test]
+fn a_reader_finds_and_its_pushes_are_refused_before_they_cost_anything() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let node = found_cluster(home.path(), &programs);
+    let writer = Client::joined(home.path(), "writer", &programs, &node);
+    let reader = Client::new(home.path(), "reader", &programs);
+    reader.workstation.join(&node.token("--reader").unwrap()).unwrap();
+    let sample = Sample::new(1, 1000);
+    assert_eq!(writer.push(&sample), Reply::Queued);
+    writer.flush();
+    sample.assert_found(&reader.find(sample.key, PLENTY_MS));
+    assert_eq!(reader.push(&sample), Reply::Unavailable(Unavailable::Refused));
+}
+
+#[test]
+fn a_stricter_policy_distrusts_what_it_does_not_name() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let node = found_cluster(home.path(), &programs);
+    let writer = Client::joined(home.path(), "writer", &programs, &node);
+    let strict = Client::joined(home.path(), "strict", &programs, &node);
+    strict.workstation.run(&["config", "set", "trust_accept", "self,role:ci"]).unwrap();
+    let (own, foreign) = (Sample::new(1, 1000), Sample::new(2, 1000));
+    assert_eq!((strict.push(&own), writer.push(&foreign)), (Reply::Queued, Reply::Queued));
+    strict.flush();
+    writer.flush();
+    own.assert_found(&strict.find(own.key, PLENTY_MS));
+    let reply = strict.find(foreign.key, PLENTY_MS).0;
+    assert_eq!(reply, Reply::Distrusted(dccache_protocol::local::Distrust::Signer));
+    assert_eq!(ask::status(&strict.starter.place).unwrap().distrusted, 1);
+}

@@ -1,6 +1,6 @@
 //! Signal dispositions: what the caller ignores, what a child gets, and passing signals on to a running compiler.
 //!
-//! The only module of this crate with unsafe code, beside the exported `main`: no safe interface reads a disposition or
+//! Unsafe code, because no safe interface reads a disposition or
 //! installs a handler without also owning the signal. `docs/adr/0009-signal-dispositions.md` says more.
 //!
 //! Invariant: the handler only loads and stores atomics and calls `kill`, all async-signal-safe (POSIX.1-2017, 2.4.3).

@@ -1,11 +1,13 @@
 //! Starting compilers: untouched in our place, or as a child whose streams are captured.
 
+mod clock;
 mod death;
 mod dispositions;
 mod exec;
 mod preprocess;
 mod run;
 
+pub use clock::coarse_now_ns;
 pub use death::{Ending, die_like};
 pub use dispositions::{ignore_sigpipe, is_ignored};
 pub use exec::{exec, standard_streams_are_open};

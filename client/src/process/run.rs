@@ -153,6 +153,6 @@ fn cpu_ms_of(pid: u32) -> u32 {
         .take(4)
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
-    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let per_second = super::clock::ticks_per_second();
     u32::try_from(ticks * 1000 / per_second).unwrap_or(u32::MAX)
 }

@@ -3,10 +3,10 @@
 use super::refusal::Refusal;
 use super::setting::Setting;
 use crate::cpp::FileFacts;
+use crate::process::coarse_now_ns;
 use crate::toolchain::Stamp;
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::{RootPath, spelled};
-use rustix::time::ClockId;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -45,9 +45,7 @@ pub(super) enum Look {
 impl Inputs {
     /// Notes the start. The coarse clock is the one that the kernel stamps files with; the precise one can be ahead of it.
     pub(super) fn begin() -> Self {
-        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
-        let start = now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec);
-        Self { start, files: Vec::new(), facts: FileFacts::default() }
+        Self { start: coarse_now_ns(), files: Vec::new(), facts: FileFacts::default() }
     }
 
     /// Reads a regular file and returns its digest.

@@ -70,6 +70,8 @@ impl Place {
                 command.env_remove(name);
             }
         }
+        // The test runner's own; with it the loader looks at more places for the toolchain's libraries.
+        command.env_remove("LD_LIBRARY_PATH");
         command.current_dir(self.work()).env("DCCACHE_DIR", self.home()).stdin(Stdio::null());
         command
     }

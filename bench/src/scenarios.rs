@@ -152,7 +152,7 @@ fn local_hit(stage: &Stage<'_>, compiler: &str, source: &str, rounds: usize) -> 
 fn remote_hit(stage: &Stage<'_>, rounds: usize) -> anyhow::Result<Vec<Samples>> {
     let (compiler, source) = ("g++", "many.cc");
     let ring = || stage.ringed.command();
-    let store = stage.ringed.directory().join("store");
+    let store = stage.ringed.directory().join("objects");
     let mut dccache = compile("dccache, mutual TLS", Box::new(ring), stage, compiler, source);
     let object = stage.home.path().join("dccache--mutual-TLS.o");
     dccache.prepare = Box::new(move |round| {

@@ -60,7 +60,7 @@ impl Client {
     }
 
     fn forget(&self) {
-        std::fs::remove_dir_all(self.workstation.directory().join("store")).unwrap();
+        std::fs::remove_dir_all(self.workstation.directory().join("objects")).unwrap();
     }
 }
 

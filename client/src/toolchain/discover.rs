@@ -25,8 +25,7 @@ pub(super) fn driver(call: &Call<'_>) -> Result<DriverRecord, Unknown> {
         return Ok(DriverRecord::new(driver, None));
     }
     let directory = tempdir_source()?;
-    let answer =
-        answer_of(program, &call.compiler.name, &["-###".into(), "-c".into(), directory.source]);
+    let answer = answer_of(program, &call.compiler.name, &["-###".into(), "-c".into(), directory.source]);
     let text = answer?.map(|answer| answer.stderr).unwrap_or_default();
     let says = |word: &str| memchr::memmem::find(&text, word.as_bytes()).is_some();
     let clang = says("clang version ");
@@ -90,11 +89,23 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     for directory in answers::search_directories(&directories, "libraries") {
         found.tried.insert(PathBuf::from(OsString::from_vec([&directory, b"specs".as_slice()].concat())));
     }
+    if invocation.kind.is_clang() {
+        found.tried.extend(default_configurations(&call.compiler.program));
+    }
     for file in LOADER_FILES.map(Path::new) {
         if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
     }
     let native = if invocation.native.is_empty() { Vec::new() } else { answers::machine_words(proper) };
     Ok(found.into_record(native, search.unwrap_or_default()))
+}
+
+/// Names of the configuration files that newer clangs read unasked, beside their program and beside what its links lead to.
+fn default_configurations(program: &Path) -> Vec<PathBuf> {
+    let real = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let directories = [program, &real].into_iter().filter_map(Path::parent);
+    let called = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = [called.as_str(), "clang", "clang++"].map(|name| format!("{name}.cfg"));
+    directories.flat_map(|directory| names.clone().map(|name| directory.join(name))).collect()
 }
 
 /// Files and names found so far.

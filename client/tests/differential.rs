@@ -1,4 +1,5 @@
 //! Plain, cold and warm compiles give the same bytes on every output and stream, with real compilers on real sources.
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
 
 mod support;
 

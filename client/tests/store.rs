@@ -1,4 +1,5 @@
 //! The local store under faults and under many processes at once. Faults are real: mounts, permissions, damaged bytes.
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
 
 mod support;
 

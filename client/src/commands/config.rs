@@ -1,7 +1,7 @@
 //! `dccache config`: what holds, and writing the user's file.
 
 use super::{USAGE, open_home};
-use crate::config::{Config, KEYS, Key, set};
+use crate::config::{Config, ConfigError, KEYS, Key, set};
 use crate::home::Home;
 use clap::Subcommand;
 
@@ -65,6 +65,6 @@ fn write(key: &str, value: &str) -> i32 {
 }
 
 /// Reads the configuration as compiles read it.
-pub(super) fn load(home: &Home) -> Result<Config, String> {
-    Config::load(home, |name| std::env::var_os(name)).map_err(|error| error.to_string())
+pub(super) fn load(home: &Home) -> Result<Config, ConfigError> {
+    Config::load(home, |name| std::env::var_os(name))
 }

@@ -150,3 +150,6 @@ impl Judge<'_> {
         self.signers.signer(&id).ok_or(Verdict::UnknownSigner(id))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,8 @@ impl Starter {
         }
     }
 
-    fn is_backed_off(&self, now: UnixMillis) -> bool {
+    /// Tells whether nobody tries at `now` because of an earlier failure.
+    pub fn is_backed_off(&self, now: UnixMillis) -> bool {
         let until = std::fs::read(self.place.starting()).ok().and_then(|text| parse_marker(&text));
         // A marker further away than the longest back-off was written under another clock.
         until.is_some_and(|until| now < until && until.since(now) <= BACK_OFF_MS)

@@ -229,3 +229,6 @@ fn read_format<T: Format>(path: &Path) -> Result<T, ClusterError> {
     let bytes = std::fs::read(path).map_err(failed)?;
     T::from_bytes(&bytes).map_err(|source| ClusterError::Decode { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod agent;
 mod config;
 mod demo;
+mod doctor;
 mod explain;
 mod join;
 mod stats;
@@ -13,7 +14,7 @@ use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
 /// Words after `dccache` that are commands; any other word is a compiler.
-const COMMANDS: [&str; 7] = ["agent", "config", "demo", "explain", "help", "join", "stats"];
+const COMMANDS: [&str; 8] = ["agent", "config", "demo", "doctor", "explain", "help", "join", "stats"];
 
 /// Exit code of a call that is not understood.
 const USAGE: i32 = 2;
@@ -30,6 +31,7 @@ pub fn run(argv: &[OsString]) -> i32 {
             Command::Agent(command) => agent::run(&command),
             Command::Config { command } => config::run(command.as_ref()),
             Command::Demo(command) => demo::run(&command),
+            Command::Doctor(command) => doctor::run(&command),
             Command::Explain(command) => explain::run(&command),
             Command::Join(command) => join::run(&command),
             Command::Stats(command) => stats::run(&command),
@@ -92,6 +94,8 @@ enum Command {
     },
     /// Show a cluster at work on this machine, on real sources; leaves nothing behind
     Demo(demo::DemoCommand),
+    /// Look at everything that a compile depends on and say what to do; exit code 1 when something fails
+    Doctor(doctor::DoctorCommand),
     /// Say why the last compile was a hit, a miss, or left to the compiler
     Explain(explain::ExplainCommand),
     /// Make this machine a client of a cluster

@@ -1,7 +1,17 @@
-//! Whole-system proof: what the tests of this package share to start real processes on real sources.
+//! Whole-system proof: what the tests of this package share to start real processes on real sources, and to break them.
 
 mod binaries;
+mod impostor;
+mod mount;
+mod ring;
+mod site;
 mod sources;
+mod waiting;
 
 pub use binaries::Binaries;
+pub use impostor::{BlackHole, Impostor};
+pub use mount::Mount;
+pub use ring::Ring;
+pub use site::{Effect, Site, files_below};
 pub use sources::{CodeBase, code_bases};
+pub use waiting::{Dice, until};

@@ -20,6 +20,7 @@ pub struct NodeProcess {
     program: PathBuf,
     child: Child,
     log: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 impl NodeProcess {
@@ -28,8 +29,20 @@ impl NodeProcess {
     /// # Errors
     /// The node does not come up within a minute, or `interrupt` is set.
     pub fn found(program: &Path, home: &Path, interrupt: &Interrupt) -> Result<Self, LoopbackError> {
-        let address = free_address(1)?;
-        Self::start(program, home, address, &["serve"], interrupt)
+        Self::found_at(program, home, free_address(1)?, interrupt)
+    }
+
+    /// As [`NodeProcess::found`], on an address that the caller knows to be free.
+    ///
+    /// # Errors
+    /// As [`NodeProcess::found`].
+    pub fn found_at(
+        program: &Path,
+        home: &Path,
+        address: SocketAddr,
+        interrupt: &Interrupt,
+    ) -> Result<Self, LoopbackError> {
+        Self::start(program, home, address, &["serve"], Vec::new(), interrupt)
     }
 
     /// Starts a further node on 127.0.0.`number` with a token of the founder.
@@ -43,7 +56,7 @@ impl NodeProcess {
         token: &str,
         interrupt: &Interrupt,
     ) -> Result<Self, LoopbackError> {
-        Self::start(program, home, free_address(number)?, &["join", token], interrupt)
+        Self::start(program, home, free_address(number)?, &["join", token], Vec::new(), interrupt)
     }
 
     /// Starts a node again that was killed or ended, with the data and the address that it had.
@@ -53,8 +66,14 @@ impl NodeProcess {
     pub fn restart(&mut self, interrupt: &Interrupt) -> Result<(), LoopbackError> {
         self.kill();
         let home = self.data.parent().unwrap_or(Path::new("/")).to_owned();
-        *self = Self::start(&self.program, &home, self.address, &["serve"], interrupt)?;
+        let environment = std::mem::take(&mut self.environment);
+        *self = Self::start(&self.program, &home, self.address, &["serve"], environment, interrupt)?;
         Ok(())
+    }
+
+    /// Sets a variable of the process, from its next restart on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     fn start(
@@ -62,6 +81,7 @@ impl NodeProcess {
         home: &Path,
         address: SocketAddr,
         arguments: &[&str],
+        environment: Vec<(String, String)>,
         interrupt: &Interrupt,
     ) -> Result<Self, LoopbackError> {
         let name = format!("node-{}", address.ip().to_string().rsplit('.').next().unwrap_or("0"));
@@ -76,12 +96,13 @@ impl NodeProcess {
             .arg("--data")
             .arg(&data)
             .args(["--listen", &address.to_string(), "--zone", &name])
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             .spawn()
             .map_err(|source| LoopbackError::Start { program: program.display().to_string(), source })?;
-        let mut node = Self { address, data, program: program.to_owned(), child, log };
+        let mut node = Self { address, data, program: program.to_owned(), child, log, environment };
         node.wait_until_ready(&ready, interrupt)?;
         Ok(node)
     }

@@ -205,10 +205,11 @@ async fn pull_all(core: &Arc<Core>) -> bool {
         let pulled: Vec<bool> = stream::iter(pulls).buffer_unordered(AT_ONCE).collect().await;
         // What is said to be done must be on the disk.
         let done = pulled.contains(&true);
-        if done && core.shelf.sync().await.is_ok() {
-            if let Err(error) = core.handoff.note() {
-                tracing::error!(%error, "the progress of a hand-off cannot be written down");
-            }
+        if done
+            && core.shelf.sync().await.is_ok()
+            && let Err(error) = core.handoff.note()
+        {
+            tracing::error!(%error, "the progress of a hand-off cannot be written down");
         }
         if core.draining.is_cancelled() {
             return false;
@@ -244,10 +245,10 @@ async fn pull_from(
             keep(core, partition, record).await?;
         }
         for (id, _) in pulled.large {
-            if core.shelf.stamp_of(id).await.is_none() {
-                if let Some(record) = core.peers.get(core, giver, id).await? {
-                    keep(core, partition, record.to_message()).await?;
-                }
+            if core.shelf.stamp_of(id).await.is_none()
+                && let Some(record) = core.peers.get(core, giver, id).await?
+            {
+                keep(core, partition, record.to_message()).await?;
             }
         }
         match pulled.next {

@@ -208,12 +208,17 @@ impl Home {
     /// A damaged file, or the file system refuses.
     pub(crate) fn boot(&self) -> Result<Boot, HomeError> {
         let path = self.path("boot");
-        let counter = match std::fs::read(&path) {
-            Ok(bytes) => decode_boot(&bytes).ok_or_else(|| HomeError::Damaged(path.clone()))?,
-            Err(_) => 0,
+        let known = match std::fs::read(&path) {
+            Ok(bytes) => Some(decode_boot(&bytes).ok_or_else(|| HomeError::Damaged(path.clone()))?),
+            Err(_) => None,
         };
-        let boot = Boot { path, counter, nonce: random(&self.path)? };
-        boot.counted(counter)?;
+        let boot = match known {
+            // The answer to the last start never came, so this start asks the same again.
+            Some((counter, nonce, Counted::NotYet)) => Boot { path, counter, nonce },
+            Some((counter, _, Counted::Yes)) => Boot { path, counter, nonce: random(&self.path)? },
+            None => Boot { path, counter: 0, nonce: random(&self.path)? },
+        };
+        boot.write(boot.counter, Counted::NotYet)?;
         Ok(boot)
     }
 }
@@ -237,8 +242,19 @@ pub(crate) struct Boot {
     nonce: [u8; 16],
 }
 
-fn decode_boot(bytes: &[u8]) -> Option<u64> {
-    bytes.first_chunk::<8>().map(|counter| u64::from_le_bytes(*counter))
+/// Whether the control plane has counted a start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    NotYet,
+    Yes,
+}
+
+/// Counter, random bytes, and a byte that says whether the start was counted.
+fn decode_boot(bytes: &[u8]) -> Option<(u64, [u8; 16], Counted)> {
+    let (counter, rest) = bytes.split_first_chunk::<8>()?;
+    let (nonce, rest) = rest.split_first_chunk::<16>()?;
+    let counted = if *rest == [1] { Counted::Yes } else { Counted::NotYet };
+    Some((u64::from_le_bytes(*counter), *nonce, counted))
 }
 
 impl Boot {
@@ -254,8 +270,13 @@ impl Boot {
 
     /// Writes the counter that the control plane gave.
     pub(crate) fn counted(&self, counter: u64) -> Result<(), FileError> {
+        self.write(counter, Counted::Yes)
+    }
+
+    fn write(&self, counter: u64, counted: Counted) -> Result<(), FileError> {
         let mut bytes = counter.to_le_bytes().to_vec();
         bytes.extend(self.nonce);
+        bytes.push(u8::from(counted == Counted::Yes));
         write_private(&self.path, &bytes)
     }
 }

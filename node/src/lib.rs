@@ -7,6 +7,7 @@
 
 mod admin;
 mod admission;
+mod assemble;
 mod catchup;
 mod control;
 mod core;

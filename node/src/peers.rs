@@ -265,12 +265,11 @@ pub(crate) async fn take(core: &Arc<Core>, encoded: Vec<Bytes>) {
 
 /// Makes sure that this node knows the layouts of whoever asks: a request under an unknown epoch is answered after learning it.
 pub(crate) async fn follow(core: &Arc<Core>, node: Option<NodeId>, epoch: Epoch) {
-    if epoch > core.book.epoch() {
-        if let Some(node) = node {
-            if let Err(error) = core.peers.learn(core, node).await {
-                tracing::debug!(%node, %error, "a newer layout could not be fetched");
-            }
-        }
+    if epoch > core.book.epoch()
+        && let Some(node) = node
+        && let Err(error) = core.peers.learn(core, node).await
+    {
+        tracing::debug!(%node, %error, "a newer layout could not be fetched");
     }
 }
 

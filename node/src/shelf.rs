@@ -122,7 +122,7 @@ impl Shelf {
     pub(crate) async fn hints(&self, target: NodeId, limit: usize) -> Vec<Held> {
         let records = self.run(move |store| store.hints(target, None, limit)).await;
         let records = records.ok().and_then(Result::ok).unwrap_or_default();
-        records.into_iter().filter_map(unwrap_hint).collect()
+        records.iter().filter_map(unwrap_hint).collect()
     }
 
     /// Counts the records that are kept for a node, up to `limit`.
@@ -188,7 +188,7 @@ fn kind_to_byte(kind: RecordKind) -> u8 {
     KINDS.iter().position(|&known| known == kind).map_or(0, |at| at as u8)
 }
 
-fn unwrap_hint(record: Record) -> Option<Held> {
+fn unwrap_hint(record: &Record) -> Option<Held> {
     let kind = *KINDS.get(usize::from(*record.payload.first()?))?;
     Some(Held { id: record.id, kind, stamp: record.stamp, payload: record.payload.slice(1..) })
 }

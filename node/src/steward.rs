@@ -93,10 +93,10 @@ impl Steward {
             }
         }
         let roots: Vec<_> = cluster.roots().iter().map(|root| root.certificate.clone().into()).collect();
-        if roots != self.trust.roots() {
-            if let Err(error) = self.trust.set_roots(roots) {
-                tracing::error!(%error, "the agreed roots cannot be used");
-            }
+        if roots != self.trust.roots()
+            && let Err(error) = self.trust.set_roots(roots)
+        {
+            tracing::error!(%error, "the agreed roots cannot be used");
         }
     }
 
@@ -121,25 +121,22 @@ impl Steward {
         if let Some(waiting) = cluster.waiting().filter(|signed| !is_signed(signed, core)) {
             let signature = self.voter.sign(Purpose::Layout, &waiting.layout.to_bytes());
             let epoch = waiting.layout.epoch;
-            warn(plane.propose(core, &Command::Countersign { epoch, voter: core.id, signature }).await);
+            warn(&plane.propose(core, &Command::Countersign { epoch, voter: core.id, signature }).await);
         }
         let directory = cluster.directory();
         let published = cluster.signed_directory().map_or(0, |signed| signed.directory.number);
         if published < directory.number {
             let signature = self.voter.sign(Purpose::Directory, &directory.to_bytes());
             let number = directory.number;
-            warn(
-                plane
-                    .propose(core, &Command::CountersignDirectory { number, voter: core.id, signature })
-                    .await,
-            );
+            let command = Command::CountersignDirectory { number, voter: core.id, signature };
+            warn(&plane.propose(core, &command).await);
         }
     }
 
     /// Counts this start; `true` when nothing is left to do about it.
     async fn boot(&self, core: &Arc<Core>) -> bool {
         let Some(plane) = core.control.get() else { return false };
-        if !plane.now().cluster().is_some_and(|cluster| cluster.node(core.id).is_some()) {
+        if plane.now().cluster().is_none_or(|cluster| cluster.node(core.id).is_none()) {
             return false;
         }
         let command = Command::Boot { node: core.id, counter: self.boot.counter(), nonce: self.boot.nonce() };
@@ -163,7 +160,7 @@ fn is_signed(signed: &SignedLayout, core: &Core) -> bool {
     signed.signatures.iter().any(|(voter, _)| *voter == core.id)
 }
 
-fn warn(outcome: Result<Outcome, crate::control::ProposeError>) {
+fn warn(outcome: &Result<Outcome, crate::control::ProposeError>) {
     match outcome {
         Ok(Outcome::Refused(refusal)) => tracing::debug!(%refusal, "a countersignature came too late"),
         Ok(_) => {}

@@ -32,12 +32,12 @@ impl Log {
     }
 }
 
-fn reading(error: DiskError) -> Failure {
-    StorageIOError::read_logs(&error).into()
+fn reading(error: &DiskError) -> Failure {
+    StorageIOError::read_logs(error).into()
 }
 
-fn writing(error: DiskError) -> Failure {
-    StorageIOError::write_logs(&error).into()
+fn writing(error: &DiskError) -> Failure {
+    StorageIOError::write_logs(error).into()
 }
 
 impl RaftLogReader<Types> for Log {
@@ -46,11 +46,13 @@ impl RaftLogReader<Types> for Log {
         range: RB,
     ) -> Result<Vec<Entry<Types>>, Failure> {
         let bounds = (range.start_bound().cloned(), range.end_bound().cloned());
-        self.run(move |disk| disk.entries(bounds, usize::MAX)).await.map_err(reading)
+        self.run(move |disk| disk.entries(bounds, usize::MAX)).await.map_err(|error| reading(&error))
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry<Types>>, Failure> {
-        self.run(move |disk| disk.entries(start..end, APPEND_BYTES_MAX)).await.map_err(reading)
+        self.run(move |disk| disk.entries(start..end, APPEND_BYTES_MAX))
+            .await
+            .map_err(|error| reading(&error))
     }
 }
 
@@ -61,7 +63,7 @@ impl RaftLogStorage<Types> for Log {
         let (purged, last) = self
             .run(|disk| Ok((disk.fact::<LogId<u128>>(Fact::Purged)?, disk.last_entry::<Entry<Types>>()?)))
             .await
-            .map_err(reading)?;
+            .map_err(|error| reading(&error))?;
         let last_log_id = last.map(|entry| entry.log_id).or(purged);
         Ok(LogState { last_purged_log_id: purged, last_log_id })
     }
@@ -82,11 +84,13 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId<u128>>) -> Result<(), Failure> {
-        self.run(move |disk| disk.set_fact(Fact::Committed, &committed)).await.map_err(writing)
+        self.run(move |disk| disk.set_fact(Fact::Committed, &committed))
+            .await
+            .map_err(|error| writing(&error))
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId<u128>>, Failure> {
-        Ok(self.run(|disk| disk.fact(Fact::Committed)).await.map_err(reading)?.flatten())
+        Ok(self.run(|disk| disk.fact(Fact::Committed)).await.map_err(|error| reading(&error))?.flatten())
     }
 
     async fn append<I>(&mut self, entries: I, callback: LogFlushed<Types>) -> Result<(), Failure>
@@ -102,16 +106,16 @@ impl RaftLogStorage<Types> for Log {
             }
             Err(error) => {
                 callback.log_io_completed(Err(io::Error::other(error.to_string())));
-                Err(writing(error))
+                Err(writing(&error))
             }
         }
     }
 
     async fn truncate(&mut self, log_id: LogId<u128>) -> Result<(), Failure> {
-        self.run(move |disk| disk.truncate(log_id.index)).await.map_err(writing)
+        self.run(move |disk| disk.truncate(log_id.index)).await.map_err(|error| writing(&error))
     }
 
     async fn purge(&mut self, log_id: LogId<u128>) -> Result<(), Failure> {
-        self.run(move |disk| disk.purge(log_id.index, &log_id)).await.map_err(writing)
+        self.run(move |disk| disk.purge(log_id.index, &log_id)).await.map_err(|error| writing(&error))
     }
 }

@@ -22,9 +22,9 @@ impl Clock for Moved {
     }
 }
 
-fn refusal(answer: EnrolAnswer) -> EnrolRefusal {
+fn refusal(answer: &EnrolAnswer) -> EnrolRefusal {
     match answer {
-        EnrolAnswer::Refused(refusal) => refusal,
+        EnrolAnswer::Refused(refusal) => *refusal,
         EnrolAnswer::Admitted(_) => panic!("admitted"),
     }
 }
@@ -46,7 +46,7 @@ async fn a_token_is_good_once_and_again_only_for_the_same_key() {
     assert!(matches!(ask_to_enrol(&token, client(None), &key).await, EnrolAnswer::Admitted(_)));
     assert!(matches!(ask_to_enrol(&token, client(None), &key).await, EnrolAnswer::Admitted(_)));
     let other = KeyPair::generate().unwrap();
-    assert_eq!(refusal(ask_to_enrol(&token, client(None), &other).await), EnrolRefusal::TokenUsed);
+    assert_eq!(refusal(&ask_to_enrol(&token, client(None), &other).await), EnrolRefusal::TokenUsed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,9 +57,9 @@ async fn guessers_are_refused_and_then_slowed_down() {
     token.secret = TokenSecret([9; 32]);
     let key = KeyPair::generate().unwrap();
     for _ in 0..10 {
-        assert_eq!(refusal(ask_to_enrol(&token, client(None), &key).await), EnrolRefusal::UnknownToken);
+        assert_eq!(refusal(&ask_to_enrol(&token, client(None), &key).await), EnrolRefusal::UnknownToken);
     }
-    assert_eq!(refusal(ask_to_enrol(&token, client(None), &key).await), EnrolRefusal::RateLimited);
+    assert_eq!(refusal(&ask_to_enrol(&token, client(None), &key).await), EnrolRefusal::RateLimited);
     assert_eq!(node.status().await.refusals, 11);
 }
 
@@ -74,7 +74,7 @@ async fn an_expired_token_is_refused() {
     let token = token(&node);
     clock.0.fetch_add(TOKEN_LIFE_S * 1000 + 1, Ordering::Relaxed);
     let key = KeyPair::generate().unwrap();
-    assert_eq!(refusal(ask_to_enrol(&token, client(None), &key).await), EnrolRefusal::TokenExpired);
+    assert_eq!(refusal(&ask_to_enrol(&token, client(None), &key).await), EnrolRefusal::TokenExpired);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,14 +91,14 @@ async fn a_node_stays_within_its_grant_and_answers_where_it_says() {
     };
     let token = node.token(&for_node()).unwrap().unwrap();
     let heavy = ask_to_enrol(&token, applicant(1001, "127.0.0.2:1"), &key).await;
-    assert_eq!(refusal(heavy), EnrolRefusal::OutsideGrant);
+    assert_eq!(refusal(&heavy), EnrolRefusal::OutsideGrant);
     let elsewhere = ask_to_enrol(&token, applicant(1, "192.0.2.7:1"), &key).await;
-    assert_eq!(refusal(elsewhere), EnrolRefusal::OutsideGrant);
+    assert_eq!(refusal(&elsewhere), EnrolRefusal::OutsideGrant);
     // Nothing listens there with the enrolling key.
     let absent = ask_to_enrol(&token, applicant(1, "127.0.0.2:1"), &key).await;
-    assert_eq!(refusal(absent), EnrolRefusal::ConnectBack);
+    assert_eq!(refusal(&absent), EnrolRefusal::ConnectBack);
     // A client's token makes no node, and the other way round.
     let as_client = ask_to_enrol(&token, client(None), &key).await;
-    assert_eq!(refusal(as_client), EnrolRefusal::OutsideGrant);
+    assert_eq!(refusal(&as_client), EnrolRefusal::OutsideGrant);
     assert_eq!(node.layout().members.len(), 1);
 }

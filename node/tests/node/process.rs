@@ -51,6 +51,34 @@ impl Process {
         *self = Self::start(data, &["serve"], None);
     }
 
+    /// Waits until the control plane has counted this start, and so the last byte of the file says.
+    pub(crate) fn wait_until_counted(&self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while std::fs::read(self.data.join("boot")).unwrap().last() != Some(&1) {
+            assert!(Instant::now() < until, "the start is not counted");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts the program on the data directory and returns the code with which it ends by itself.
+    pub(crate) fn ends_by_itself(&mut self) -> Option<i32> {
+        self.child = Command::new(PROGRAM)
+            .arg("serve")
+            .arg("--data")
+            .arg(&self.data)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < until, "the node goes on");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Sends SIGTERM and returns the exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -317,3 +317,66 @@ fn a_stricter_policy_distrusts_what_it_does_not_name() {
     assert_eq!(reply, Reply::Distrusted(dccache_protocol::local::Distrust::Signer));
     assert_eq!(ask::status(&strict.starter.place).unwrap().distrusted, 1);
 }
+
+/// Runs the doctor and returns the line about the first node, the exit code and the names of everything that fails.
+fn doctor(client: &Client, variables: &[(&str, &str)]) -> (String, Option<i32>, Vec<String>) {
+    let mut command = client.workstation.command();
+    let output = command.args(["doctor", "--json"]).envs(variables.iter().copied()).output().unwrap();
+    let checks: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |check: &serde_json::Value, field: &str| check[field].as_str().unwrap().to_owned();
+    let node = checks.iter().find(|check| text(check, "name").starts_with("node ")).unwrap();
+    let failing = checks.iter().filter(|check| check["state"] == "fail");
+    (text(node, "found"), output.status.code(), failing.map(|check| text(check, "name")).collect())
+}
+
+#[test]
+fn the_doctor_names_a_dead_a_silent_and_a_foreign_node_and_clocks_that_are_wrong() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let mut node = found_cluster(home.path(), &programs);
+    let client = Client::joined(home.path(), "one", &programs, &node);
+    let (found, code, failing) = doctor(&client, &[]);
+    assert!(found.contains("answers in") && code == Some(0) && failing.is_empty(), "{found} {failing:?}");
+    let at = |hours: i64| (hours * 3_600_000).to_string();
+    let (found, code, failing) = doctor(&client, &[("DCCACHE_TEST_CLOCK_OFFSET_MS", &at(24 * 30))]);
+    assert!(found.contains("expired certificate") && code == Some(1), "{found}");
+    assert!(failing.contains(&"certificate".to_owned()), "{failing:?}");
+    let (found, _, failing) = doctor(&client, &[("DCCACHE_TEST_CLOCK_OFFSET_MS", &at(-24))]);
+    assert!(found.contains("not valid yet") && failing.contains(&"clock".to_owned()), "{found} {failing:?}");
+    signal(pid_of(&node), Signal::STOP);
+    assert!(doctor(&client, &[]).0.contains("did not answer in time"));
+    signal(pid_of(&node), Signal::CONT);
+    node.kill();
+    assert!(doctor(&client, &[]).0.contains("refuses the connection"));
+    // Another cluster at the same address.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let listen = node.address().to_string();
+    let mut foreign = std::process::Command::new(&programs.node)
+        .args(["serve", "--listen", &listen, "--data"])
+        .arg(elsewhere.path().join("data"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    let mut found = String::new();
+    while !found.contains("another CA") && begin.elapsed() < LONG {
+        found = doctor(&client, &[]).0;
+    }
+    let unavailable = client.find(Sample::new(1, 10).key, PLENTY_MS).0;
+    foreign.kill().unwrap();
+    foreign.wait().unwrap();
+    assert!(found.contains("another CA"), "{found}");
+    assert_eq!(unavailable, Reply::Unavailable(Unavailable::NotTrusted));
+}
+
+#[test]
+fn statistics_of_the_ring_are_summed_over_its_nodes() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let node = found_cluster(home.path(), &programs);
+    let client = Client::joined(home.path(), "one", &programs, &node);
+    assert_eq!(client.push(&Sample::new(1, 1000)), Reply::Queued);
+    client.flush();
+    let json = client.workstation.json(&["stats", "--cluster", "--json"]).unwrap();
+    assert_eq!(json["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!(json["sum"]["puts"], 1);
+}

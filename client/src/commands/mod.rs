@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod join;
+mod ring_stats;
 mod stats;
 
 use crate::config::Config;

@@ -20,6 +20,9 @@ pub(super) struct StatsCommand {
     /// Forget all statistics; the store stays
     #[arg(long, conflicts_with_all = ["json", "since"])]
     zero: bool,
+    /// Ask every node of the ring, and sum its counters since each node's start
+    #[arg(long, conflicts_with_all = ["since", "zero"])]
+    cluster: bool,
 }
 
 /// Runs it; returns the exit code.
@@ -28,6 +31,9 @@ pub(super) fn run(command: &StatsCommand) -> i32 {
         Ok(opened) => opened,
         Err(code) => return code,
     };
+    if command.cluster {
+        return super::ring_stats::run(&home, command.json);
+    }
     if command.zero {
         return match clear(&home) {
             Ok(()) => 0,

@@ -134,7 +134,8 @@ impl Starter {
     }
 
     fn open_marker(&self) -> io::Result<File> {
-        File::options().read(true).write(true).create(true).mode(0o600).open(self.place.starting())
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(self.place.starting())
     }
 
     fn spawn(&self) -> io::Result<ChildStdout> {

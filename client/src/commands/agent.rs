@@ -58,7 +58,7 @@ pub(super) fn run(command: &AgentCommand) -> i32 {
     match command {
         AgentCommand::Run { foreground } => run_agent(place, *foreground),
         AgentCommand::Status { json } => status(&place, *json),
-        AgentCommand::Flush { timeout } => flush(place, Duration::from_secs(*timeout)),
+        AgentCommand::Flush { timeout } => flush(&place, Duration::from_secs(*timeout)),
         AgentCommand::Stop => stop(&place),
     }
 }
@@ -109,7 +109,7 @@ fn show(status: &AgentStatus) {
     }
 }
 
-fn flush(place: Place, patience: Duration) -> i32 {
+fn flush(place: &Place, patience: Duration) -> i32 {
     let starter = match Starter::of_this_program(place.clone()) {
         Ok(starter) => starter,
         Err(error) => return failed(&error),
@@ -119,7 +119,7 @@ fn flush(place: Place, patience: Duration) -> i32 {
     if let Err(error) = starter.reach(START, now) {
         return failed(&error);
     }
-    match ask::flush(&place, patience) {
+    match ask::flush(place, patience) {
         Ok(0) => 0,
         Ok(waiting) => {
             eprintln!("dccache: {waiting} entries still wait; `dccache doctor` says why");

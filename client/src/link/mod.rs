@@ -1,6 +1,6 @@
 //! The wrapper's way to the ring: through the agent, within a budget, and never needed.
 
-use crate::agent::line::Line;
+use crate::agent::line::{Line, LineError};
 use crate::agent::place::Place;
 use crate::agent::start::Starter;
 use crate::config::{AgentUse, Config};
@@ -94,20 +94,32 @@ impl<'a> Link<'a> {
     }
 
     fn call(&mut self, request: &Request, bytes: &[u8], patience: Duration) -> Option<(Reply, Vec<u8>)> {
-        let mut line = match self.line.take() {
-            Some(line) => line,
-            None => self.starter.reach(patience, now()).ok()?,
-        };
-        match line.call(request, bytes, patience) {
-            Ok(answer) => {
-                self.line = Some(line);
-                Some(answer)
-            }
-            Err(_) => {
-                self.starter.back_off(now());
-                None
+        // The agent may have ended while the compiler ran; a fresh line then finds, or starts, the next one.
+        if let Some(line) = self.line.take() {
+            match self.call_on(line, request, bytes, patience) {
+                Err(LineError::Broken(_)) => {}
+                other => return other.ok(),
             }
         }
+        let line = self.starter.reach(patience, now()).ok()?;
+        self.call_on(line, request, bytes, patience).ok()
+    }
+
+    fn call_on(
+        &mut self,
+        mut line: Line,
+        request: &Request,
+        bytes: &[u8],
+        patience: Duration,
+    ) -> Result<(Reply, Vec<u8>), LineError> {
+        let answer = line.call(request, bytes, patience);
+        match &answer {
+            Ok(_) => self.line = Some(line),
+            // Only an agent that hangs costs time; one that went away is missed at once.
+            Err(LineError::TimedOut) => self.starter.back_off(now()),
+            Err(_) => {}
+        }
+        answer
     }
 }
 

@@ -23,6 +23,7 @@ use dccache_ring::plan::{Wanted, plan_next};
 use dccache_transport::frame::{read_value, write_value};
 use dccache_transport::identity::{CertificateRequest, KeyId, LeafTerms, is_identity_address};
 use dccache_transport::stream::SecureStream;
+use dccache_transport::trust::Trust;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub(crate) struct Admissions {
     pub(crate) limiter: Limiter,
     /// Key with which this node countersigns.
     pub(crate) voter: SigningKey,
+    /// Whose leaves may be renewed.
+    pub(crate) trust: Arc<Trust>,
 }
 
 struct Join {
@@ -87,8 +90,12 @@ impl Admissions {
     }
 
     async fn decide(&self, core: &Arc<Core>, request: EnrolRequest) -> Result<Admission, EnrolRefusal> {
-        let EnrolRequest::Join { token, secret, applicant, request } = request else {
-            return Err(EnrolRefusal::NotRenewable);
+        let (token, secret, applicant, request) = match request {
+            EnrolRequest::Join { token, secret, applicant, request } => (token, secret, applicant, request),
+            EnrolRequest::Renew { leaf, addresses, request } => {
+                let terms = crate::renewal::terms(core, &self.trust, leaf, &addresses, &request)?;
+                return self.sign(core, &terms).await;
+            }
         };
         let key = CertificateRequest::verify(&request).map_err(|_| EnrolRefusal::Malformed)?.key();
         let join = Join { token: TokenId(token), secret: TokenSecret(secret), applicant, request, key };
@@ -101,10 +108,15 @@ impl Admissions {
                 LeafTerms::client(kept.role, join.key)
             }
         };
-        let chain = self.tokens.issuer().issue(&terms, core.clock.now()).map_err(|error| {
+        self.sign(core, &terms).await
+    }
+
+    async fn sign(&self, core: &Arc<Core>, terms: &LeafTerms) -> Result<Admission, EnrolRefusal> {
+        let chain = self.tokens.issuer().issue(terms, core.clock.now()).map_err(|error| {
             tracing::error!(%error, "no certificate can be issued");
             EnrolRefusal::Unavailable
         })?;
+        let plane = core.control.get().ok_or(EnrolRefusal::Unavailable)?;
         admission(core, plane, chain.into_iter().map(|der| der.to_vec()).collect()).await
     }
 

@@ -27,6 +27,7 @@ mod node;
 mod peers;
 mod raft;
 mod read;
+mod renewal;
 mod service;
 mod settings;
 mod shelf;

@@ -15,7 +15,7 @@ use crate::limiter::Limiter;
 use crate::settings::Settings;
 use crate::steward::Steward;
 use crate::tokens::{TokenKind, Tokens};
-use crate::{founding, front, hints, join};
+use crate::{founding, front, hints, join, renewal};
 use dccache_protocol::ids::{ClusterId, Epoch, NodeId};
 use dccache_protocol::layout::Layout;
 use dccache_protocol::service::NodeStatus;
@@ -130,7 +130,12 @@ impl Node {
         let _ = core.control.set(plane);
         let tokens = Tokens::open(&home, core.id, cluster, vec![file.listen], Arc::clone(&core.clock))?;
         let admissions = tokens.map(|tokens| -> Result<_, StartError> {
-            Ok(Arc::new(Admissions { tokens, limiter: Limiter::default(), voter: home.voter_key()? }))
+            Ok(Arc::new(Admissions {
+                tokens,
+                limiter: Limiter::default(),
+                voter: home.voter_key()?,
+                trust: Arc::clone(&trust),
+            }))
         });
         let admissions = admissions.transpose()?;
         let (stale_sender, stale) = watch::channel(None);
@@ -141,7 +146,7 @@ impl Node {
             stale: stale_sender,
             founding: founding::read(&home),
         };
-        let listener = Listener::on(socket, endpoint, Limits::default());
+        let listener = Listener::on(socket, Arc::clone(&endpoint), Limits::default());
         let mut node = Self {
             core,
             home,
@@ -152,17 +157,25 @@ impl Node {
             stale,
             founded,
         };
-        node.begin(listener, steward)?;
+        node.begin(listener, steward, endpoint)?;
         node.wait_until_founded().await?;
         Ok(node)
     }
 
-    fn begin(&mut self, listener: Listener, steward: Steward) -> Result<(), StartError> {
+    fn begin(
+        &mut self,
+        listener: Listener,
+        steward: Steward,
+        endpoint: Arc<Endpoint>,
+    ) -> Result<(), StartError> {
         let core = &self.core;
         self.tasks.spawn(accept(Arc::clone(core), self.admissions.clone(), self.work.clone(), listener));
         self.tasks.spawn(steward.run(Arc::clone(core)));
         self.tasks.spawn(handoff::run(Arc::clone(core)));
         self.tasks.spawn(hints::run(Arc::clone(core)));
+        let renewing =
+            renewal::run(Arc::clone(core), Arc::clone(&self.home), endpoint, self.admissions.clone());
+        self.tasks.spawn(renewing);
         let socket = admin::bind(self.home.root())?;
         let admissions = self.admissions.clone();
         self.tasks.spawn(admin::serve(Arc::clone(core), admissions, self.file.listen, socket));

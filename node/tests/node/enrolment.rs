@@ -2,13 +2,13 @@
 
 use crate::support::*;
 use dccache_node::{Node, Settings};
-use dccache_protocol::enrol::{Applicant, EnrolAnswer, EnrolRefusal};
+use dccache_protocol::enrol::{Applicant, EnrolAnswer, EnrolRefusal, EnrolRequest};
 use dccache_protocol::ids::NodeId;
 use dccache_protocol::limits::TOKEN_LIFE_S;
 use dccache_protocol::signing::SigningKey;
 use dccache_protocol::time::{Clock, UnixMillis};
 use dccache_protocol::token::{JoinToken, TokenSecret};
-use dccache_transport::identity::KeyPair;
+use dccache_transport::identity::{CertificateRequest, KeyPair};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -101,4 +101,36 @@ async fn a_node_stays_within_its_grant_and_answers_where_it_says() {
     let as_client = ask_to_enrol(&token, client(None), &key).await;
     assert_eq!(refusal(&as_client), EnrolRefusal::OutsideGrant);
     assert_eq!(node.layout().members.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_is_renewed_for_its_own_key_and_not_for_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = founder(dir.path()).await;
+    let token = token(&node);
+    let key = KeyPair::generate().unwrap();
+    let EnrolAnswer::Admitted(admission) = ask_to_enrol(&token, client(None), &key).await else {
+        panic!("not admitted")
+    };
+    let leaf = admission.chain[0].clone();
+    let renew = |key: &KeyPair, leaf: &[u8]| EnrolRequest::Renew {
+        leaf: leaf.to_vec(),
+        addresses: Vec::new(),
+        request: CertificateRequest::create(key).unwrap(),
+    };
+    let EnrolAnswer::Admitted(renewed) = ask(&token, &renew(&key, &leaf)).await else {
+        panic!("not renewed")
+    };
+    assert_ne!(renewed.chain[0], leaf);
+    let other = KeyPair::generate().unwrap();
+    assert_eq!(refusal(&ask(&token, &renew(&other, &leaf)).await), EnrolRefusal::NotRenewable);
+    // A leaf of another cluster's issuer.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let foreign = Node::serve(settings(elsewhere.path(), 2)).await.unwrap();
+    let invited = foreign.token(&for_writer()).unwrap().unwrap();
+    let EnrolAnswer::Admitted(admission) = ask_to_enrol(&invited, client(None), &key).await else {
+        panic!("not admitted")
+    };
+    let answer = ask(&token, &renew(&key, &admission.chain[0])).await;
+    assert_eq!(refusal(&answer), EnrolRefusal::NotRenewable);
 }

@@ -78,13 +78,17 @@ pub(crate) struct Client {
 
 /// Sends an enrolment request and returns the answer.
 pub(crate) async fn ask_to_enrol(token: &JoinToken, applicant: Applicant, key: &KeyPair) -> EnrolAnswer {
+    let request = CertificateRequest::create(key).unwrap();
+    ask(token, &EnrolRequest::Join { token: token.id.0, secret: token.secret.0, applicant, request }).await
+}
+
+/// Sends a request on the enrolment channel and returns the answer.
+pub(crate) async fn ask(token: &JoinToken, request: &EnrolRequest) -> EnrolAnswer {
     let clock = Arc::new(SystemClock::from_environment());
     let deadline = Instant::now() + DEADLINE;
     let dialled = dial_enrolment(token.root, token.issuer, token.addresses[0], clock, deadline).await;
     let mut stream = dialled.unwrap();
-    let request = CertificateRequest::create(key).unwrap();
-    let join = EnrolRequest::Join { token: token.id.0, secret: token.secret.0, applicant, request };
-    write_value(&mut stream, &join).await.unwrap();
+    write_value(&mut stream, request).await.unwrap();
     timeout(DEADLINE, read_value(&mut stream)).await.unwrap().unwrap()
 }
 

@@ -21,10 +21,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Hints read at once.
 const BATCH: usize = 64;
 
-/// Counted at most per target: the status needs to know whether there are some, and roughly how many.
-const COUNT_MAX: usize = 65_536;
+/// Counted at most per target, and refused at most per round: counting reads them, and nobody needs to know more than that there are many.
+const COUNT_MAX: usize = 256;
 
-/// Returns how many hints wait on this node.
+/// Returns how many hints wait on this node; for each target, no more than [`COUNT_MAX`] are counted.
 pub(crate) async fn waiting(core: &Core) -> u64 {
     let mut waiting = 0;
     for target in core.book.now().members() {

@@ -16,4 +16,4 @@ pub use parse::capture;
 pub use request::{DependMode, DependRequest, Dialect, Phony};
 pub use write::write;
 
-pub(crate) use write::quote;
+pub(crate) use write::{quote, spelled};

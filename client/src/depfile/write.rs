@@ -61,7 +61,8 @@ pub fn write(depend: &Depend, request: &DependRequest, root: &[u8]) -> Vec<u8> {
     out
 }
 
-fn spelled(path: &DependPath, root: &[u8]) -> Vec<u8> {
+/// Returns a prerequisite as the compiler of this call spells it.
+pub(crate) fn spelled(path: &DependPath, root: &[u8]) -> Vec<u8> {
     match path {
         DependPath::Relative(path) | DependPath::Absolute(path) => path.clone(),
         DependPath::Root(path) => [root, b"/", path].concat(),

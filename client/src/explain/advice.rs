@@ -21,6 +21,10 @@ const ROWS: &[Row] = &[
     ("could_not_use_modules", "modules are not cached in this version"),
     ("could_not_use_precompiled_header", "precompiled headers are not cached in this version"),
     ("date_changed", "nothing to do: the date could change while it compiled"),
+    (
+        "dependencies_differ",
+        "the compile listed other dependencies than its preprocessor; did a header appear meanwhile?",
+    ),
     ("disabled", "the source says dccache:disable or ccache:disable"),
     ("fault", "the faults below say why nothing was found"),
     ("internal_error", "a defect of dccache; the compiler ran as if without it. Please report it"),

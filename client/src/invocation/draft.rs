@@ -8,6 +8,7 @@ use super::{
     ColorRequest, Command, Facts, FileKind, Files, Invocation, Language, OptionFile, PlannedOutput, Stage,
 };
 use super::{depend, response};
+use crate::depfile::DependRequest;
 use dccache_protocol::entry::OutputRole;
 
 /// Where `dccache:disable` is looked for: the first bytes of the source, as ccache does.
@@ -29,6 +30,8 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
     let outputs = draft.outputs(&source, stage, command, files)?;
     check_option_files(&draft, files)?;
     check_disabled(&source, files)?;
+    let listing = outputs.depend.as_ref().and_then(DependRequest::of_preprocessor);
+    let preprocessor = (!language.is_preprocessed()).then(|| preprocessor(&arguments, command, listing));
     Ok(Invocation {
         kind: command.kind,
         driver: basename(driver).to_vec(),
@@ -38,7 +41,7 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
         shown_output: draft.facts.leaks_output.then_some(outputs.main),
         outputs: outputs.files,
         depend: outputs.depend,
-        preprocessor: (!language.is_preprocessed()).then(|| preprocessor(&arguments, command)),
+        preprocessor,
         source,
         facts: draft.facts,
         color: draft.color,
@@ -103,7 +106,7 @@ pub(super) struct Draft {
 struct Outputs {
     main: Vec<u8>,
     files: Vec<PlannedOutput>,
-    depend: Option<crate::depfile::DependRequest>,
+    depend: Option<DependRequest>,
 }
 
 impl Draft {
@@ -299,9 +302,14 @@ fn apparent_directory(command: &Command<'_>, files: &dyn Files) -> Vec<u8> {
     }
 }
 
-/// Turns the call into one that writes the preprocessed text to stdout.
-fn preprocessor(arguments: &[Argument<'_>], command: &Command<'_>) -> Vec<Vec<u8>> {
+/// Turns the call into one that writes the preprocessed text to stdout, and the files that it names where `listing` says.
+fn preprocessor(
+    arguments: &[Argument<'_>],
+    command: &Command<'_>,
+    listing: Option<DependRequest>,
+) -> Vec<Vec<u8>> {
     let mut argv = vec![b"-E".to_vec()];
+    argv.extend(listing.iter().flat_map(DependRequest::arguments));
     if command.kind.is_clang() {
         // Options of later stages would be warned about here, and with -Werror refused.
         argv.push(b"-Qunused-arguments".to_vec());

@@ -159,8 +159,17 @@ pub struct Invocation {
     pub include_directories: Vec<Vec<u8>>,
     /// Environment variables that can enter a key.
     pub environment: KeyEnvironment,
-    /// Arguments, without the driver, that write the preprocessed text to stdout; `None` when the source is that text already.
+    /// Arguments, without the driver, that write the preprocessed text to stdout and [`Invocation::listing`] to stdin; `None` when
+    /// the source is that text already.
     pub preprocessor: Option<Vec<Vec<u8>>>,
+}
+
+impl Invocation {
+    /// Returns the dependency list that [`Invocation::preprocessor`] writes to its standard input; `None` where it writes none.
+    pub fn listing(&self) -> Option<DependRequest> {
+        self.preprocessor.as_ref()?;
+        self.depend.as_ref()?.of_preprocessor()
+    }
 }
 
 impl Plan {

@@ -77,13 +77,24 @@ impl Tree {
 
     /// Runs a command here.
     pub(crate) fn run(&self, argv: &[Vec<u8>]) -> Output {
-        std::process::Command::new(OsStr::from_bytes(&argv[0]))
+        self.command(argv).output().unwrap()
+    }
+
+    /// Runs a command here; returns also what it wrote to its standard input, which is a file.
+    pub(crate) fn run_listing(&self, argv: &[Vec<u8>]) -> (Output, Vec<u8>) {
+        let listing = tempfile::NamedTempFile::new().unwrap();
+        let output = self.command(argv).stdin(listing.reopen().unwrap()).output().unwrap();
+        (output, std::fs::read(listing.path()).unwrap())
+    }
+
+    fn command(&self, argv: &[Vec<u8>]) -> std::process::Command {
+        let mut command = std::process::Command::new(OsStr::from_bytes(&argv[0]));
+        command
             .args(argv[1..].iter().map(|word| OsStr::from_bytes(word)))
             .current_dir(self.directory.path())
             .env("PWD", Path::new(OsStr::from_bytes(&self.path())))
-            .env("LC_ALL", "C")
-            .output()
-            .unwrap()
+            .env("LC_ALL", "C");
+        command
     }
 
     /// Plans a command here.

@@ -1,15 +1,39 @@
 //! Conditions beside the keys: when a compile is not looked up at all, and when its result is not stored.
 
 use crate::cpp::{FileFacts, Preprocessed};
+use crate::depfile;
 use crate::invocation::{Bypass, FileKind, Files, Invocation, KeyRole, Reason};
+use dccache_protocol::depend::Depend;
 use memchr::memmem::find;
+use std::collections::HashSet;
 
 /// Whether arguments that act through the preprocessed text also show where that text does not tell.
 ///
 /// Debug information can hold macros. Clang's dependency files list headers that it skipped without a line marker, and
-/// which it skips depends on macros and include directories.
+/// which it skips depends on macros and include directories; where the preprocessor lists them too, that list is in the key.
 pub(super) fn text_arguments_show(invocation: &Invocation) -> bool {
-    invocation.facts.macro_debug_info || (invocation.kind.is_clang() && invocation.depend.is_some())
+    invocation.facts.macro_debug_info || names_hidden_files(invocation)
+}
+
+/// Whether the dependency file names files of which neither the text nor a list of the preprocessor's tells.
+fn names_hidden_files(invocation: &Invocation) -> bool {
+    invocation.kind.is_clang() && invocation.depend.is_some() && invocation.listing().is_none()
+}
+
+/// Lists the files that the preprocessor's list names and its line markers do not, as spelled: those that it skipped, those for which
+/// `__has_include` looked, and those that only later stages read.
+pub fn unmarked_files(text: &Preprocessed<'_>, listed: &Depend, root: &[u8]) -> Vec<Vec<u8>> {
+    let marked: HashSet<&[u8]> = text.files().iter().map(|file| plain(&file.path)).collect();
+    let listed = listed.paths.iter().map(|path| depfile::spelled(path, root));
+    listed.filter(|path| !marked.contains(plain(path))).collect()
+}
+
+/// Drops `./` at the beginning, as clang does in its lists.
+fn plain(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_prefix(b"./") {
+        path = rest;
+    }
+    path
 }
 
 /// Says why a compile with these inputs is not cached in preprocessed mode; `None` when it can be.
@@ -22,13 +46,17 @@ pub fn obstacle(invocation: &Invocation, facts: &FileFacts) -> Option<Bypass> {
         b"#embed"
     } else if facts.pragma_dependency {
         b"#pragma GCC dependency"
-    } else if facts.has_include && invocation.kind.is_clang() && invocation.depend.is_some() {
-        // Its dependency file lists what was looked for; the text does not.
+    } else if facts.has_include && asks_while_compiling(invocation) {
         b"__has_include"
     } else {
         return None;
     };
     Some(Bypass::new(Reason::UnsupportedCodeDirective, cause))
+}
+
+/// Whether `__has_include` can still stand in what is compiled: clang obeys directives in text that is preprocessed already.
+fn asks_while_compiling(invocation: &Invocation) -> bool {
+    invocation.kind.is_clang() && invocation.language.is_preprocessed()
 }
 
 /// Numbers quarters of an hour. Where an input holds `__DATE__`, a compile whose preprocessor and compiler did not start

@@ -1,7 +1,7 @@
 //! From an invocation and what was found out around it to the keys under which its result is looked up and stored.
 //!
-//! A preprocessed key holds the text of `-E`, what the preprocessor said on stderr, the raw digests of the source and of
-//! every file that the line markers name, and every argument that does not act through that text. Each compile has a key that binds it
+//! A preprocessed key holds the text of `-E`, what the preprocessor said on stderr and, for clang, listed as dependencies, the raw
+//! digests of the source and of every file that line markers or list name, and every argument that does not act through that text. Each compile has a key that binds it
 //! to its directories; it also has one that every checkout shares, if nothing of the directories can show.
 //!
 //! Invariant: under a shared key the root is missing from the hash only where it stood in a line marker, in the source's name or in an
@@ -12,10 +12,11 @@ mod conditions;
 #[cfg(test)]
 mod tests;
 
-pub use conditions::{messages_can_be_stored, obstacle, precompiled_header, quarter_hour};
+pub use conditions::{messages_can_be_stored, obstacle, precompiled_header, quarter_hour, unmarked_files};
 
 use crate::cpp::{FileFacts, Places, Preprocessed};
 use crate::invocation::{Invocation, KeyRole};
+use dccache_protocol::depend::{Depend, DependPath};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Namespace, ToolchainId};
 use dccache_protocol::keys::{
@@ -50,7 +51,9 @@ pub struct Ingredients<'a> {
     pub facts: FileFacts,
     /// What the preprocessor wrote to stderr.
     pub messages: &'a [u8],
-    /// Digests of the files of [`Preprocessed::files`], in their order.
+    /// What the preprocessor itself listed for [`Invocation::listing`].
+    pub listed: Option<&'a Depend>,
+    /// Digests of the files of [`Preprocessed::files`], then of [`unmarked_files`], in their order.
     pub raw: &'a [Digest],
 }
 
@@ -142,11 +145,24 @@ fn base(
         arguments: &arguments.words,
         option_files: &option_files,
     };
-    // The length in front keeps messages and text apart.
-    let length = (ingredients.messages.len() as u64).to_le_bytes();
-    let mut pieces = vec![length.as_slice(), ingredients.messages];
+    // The lengths in front keep messages, list and text apart.
+    let listed = ingredients.listed.map(list_bytes).unwrap_or_default();
+    let lengths = [ingredients.messages.len(), listed.len()].map(|length| (length as u64).to_le_bytes());
+    let mut pieces = vec![lengths[0].as_slice(), ingredients.messages, &lengths[1], &listed];
     pieces.extend(text.pieces(places));
     preprocessed_base(&common, &pieces, ingredients.raw)
+}
+
+/// Encodes a list of dependencies: each path with its length (u64 LE) in front, as [`spelled`] makes it.
+fn list_bytes(listed: &Depend) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for path in &listed.paths {
+        let mark: &[u8] = if matches!(path, DependPath::Root(_)) { b"\0" } else { b"" };
+        bytes.extend(((mark.len() + path.bytes().len()) as u64).to_le_bytes());
+        bytes.extend(mark);
+        bytes.extend(path.bytes());
+    }
+    bytes
 }
 
 fn environment(invocation: &Invocation, ingredients: &Ingredients<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {

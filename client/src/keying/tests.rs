@@ -12,6 +12,7 @@ struct Looked {
     invocation: Invocation,
     keys: Keys,
     facts: FileFacts,
+    listed: Option<Depend>,
 }
 
 /// Preprocesses with the real compiler and makes the keys. `adjust` can change what the machine around the call says.
@@ -24,10 +25,15 @@ fn look_adjusted(
     let mut invocation = tree.compile(kind, argv);
     let mut preprocess = vec![argv[0].clone()];
     preprocess.extend(invocation.preprocessor.clone().expect("a source that is preprocessed"));
-    let output = tree.run(&preprocess);
+    let (output, listing) = tree.run_listing(&preprocess);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = Preprocessed::parse(&output.stdout).unwrap();
-    let contents: Vec<_> = text.files().iter().map(|file| tree.read(&file.path)).collect();
+    let listed = invocation
+        .listing()
+        .map(|request| depfile::capture(&listing, &request, &tree.path()).expect("a list in a known layout"));
+    let unmarked = listed.iter().flat_map(|listed| unmarked_files(&text, listed, &tree.path()));
+    let files = text.files().iter().map(|file| file.path.clone()).chain(unmarked);
+    let contents: Vec<_> = files.map(|path| tree.read(&path)).collect();
     let raw: Vec<_> = contents.iter().map(|content| Digest::of(content)).collect();
     let facts =
         contents.iter().fold(FileFacts::default(), |facts, content| facts.and(FileFacts::scan(content)));
@@ -45,11 +51,12 @@ fn look_adjusted(
         color: Color::Plain,
         facts,
         messages: &output.stderr,
+        listed: listed.as_ref(),
         raw: &raw,
     };
     adjust(&mut invocation, &mut ingredients);
     let keys = preprocessed_keys(&invocation, &ingredients, &places, &text);
-    Looked { invocation, keys, facts }
+    Looked { keys, facts, listed: listed.clone(), invocation }
 }
 
 fn look(tree: &Tree, kind: CompilerKind, argv: &[Vec<u8>]) -> Looked {
@@ -65,7 +72,10 @@ fn outputs(tree: &Tree, argv: &[Vec<u8>], looked: &Looked) -> Vec<Vec<u8>> {
         let content = tree.read(planned.path.as_ref().unwrap());
         all.push(match (planned.role, &looked.invocation.depend) {
             (OutputRole::Depend, Some(request)) => {
-                format!("{:?}", depfile::capture(&content, request, &tree.path()).unwrap()).into_bytes()
+                let depend = depfile::capture(&content, request, &tree.path()).unwrap();
+                // The list of the preprocessor is that of the compile: what differs would not be stored.
+                assert!(looked.listed.as_ref().is_none_or(|listed| *listed == depend), "{argv:?}");
+                format!("{depend:?}").into_bytes()
             }
             _ => content,
         });
@@ -106,6 +116,16 @@ const CHECKOUTS: &[(&str, &str, bool)] = &[
     ("-fsanitize=undefined -c ROOT/x.c", "int f(int a) { return a << a; }", false),
     ("-fsanitize=address -c ROOT/x.c", "int v[3]; int f(int a) { return v[a]; }", false),
     ("-Wall -c ROOT/x.c", "static int unused;", true),
+    (
+        "-c ROOT/x.c -IROOT/inc -MD",
+        "#if __has_include(<a.h>) && !__has_include(<none.h>)\n#include <stddef.h>\n#endif\nint f(void) { return 1; }",
+        true,
+    ),
+    (
+        "-c x.c -Iinc -MMD -MP",
+        "#include <stdint.h>\n#if __has_include(\"inc/b.h\")\nint f(void) { return 1; }\n#endif",
+        true,
+    ),
 ];
 
 #[test]
@@ -193,6 +213,8 @@ const OPTIONS: &[(&str, &str, bool)] = &[
     ("-MD", "-MMD", false),
     ("-MD", "-MD -MP", false),
     ("-MD", "", false),
+    ("-MD -DUNUSED=1", "-MD -DUNUSED=2", true),
+    ("-MMD -Iinc", "-MMD -Iout", true),
     ("-S", "", false),
     ("-fPIC", "", false),
     ("-fno-strict-aliasing -O2", "-O2 -fno-strict-aliasing", false),
@@ -229,6 +251,63 @@ fn options_share_a_key_only_where_they_give_the_same_bytes() {
             }
         }
     }
+}
+
+/// Sources of which clang's dependency file says more than their text, and a file that changes what it says.
+const LISTED: &[(&str, &str, &[u8])] = &[
+    ("-Iinc", "#if __has_include(<late.h>)\n#endif\nint x;\n", b"inc/late.h"),
+    ("-Iinc", "#if __has_include(\"late.h\") || 1\nint x;\n#endif\n", b"late.h"),
+    ("-Ifirst -Iinc", "#include <a.h>\n#if __has_include(<a.h>)\nint x;\n#endif\n", b"first/a.h"),
+    ("-isystem inc", "#if __has_include(\"late.h\")\n#endif\nint x;\n", b"late.h"),
+];
+
+#[test]
+fn a_file_that_only_the_dependency_file_names_is_in_the_key() {
+    let clang = compilers().into_iter().filter(|(kind, _)| kind.is_clang());
+    for ((kind, name), mode) in clang.flat_map(|clang| ["-MD", "-MMD"].map(|mode| (clang, mode))) {
+        for (options, source, late) in LISTED {
+            let tree = Tree::new();
+            for file in [b"inc/a.h".as_slice(), b"first/keep"] {
+                tree.write(file, b"#pragma once\n");
+            }
+            tree.write(b"x.c", source.as_bytes());
+            let line = format!("{name} {options} {mode} -c x.c");
+            let argv: Vec<_> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            let [before, after] = [false, true].map(|appears| {
+                if appears {
+                    tree.write(late, b"#pragma once\n");
+                }
+                let looked = look(&tree, kind, &argv);
+                let outputs = outputs(&tree, &argv, &looked);
+                (looked.keys, outputs)
+            });
+            assert!(before.1 != after.1, "{line} {source}: the dependencies change");
+            assert_ne!(before.0.bound, after.0.bound, "{line} {source}");
+            assert_ne!(before.0.free, after.0.free, "{line} {source}");
+        }
+    }
+}
+
+#[test]
+fn the_list_alone_changes_the_key() {
+    let tree = Tree::new();
+    tree.write(b"x.c", b"int x;\n");
+    let argv = words(&["clang", "-MD", "-c", "x.c"]);
+    let list = |paths: &[DependPath]| {
+        let listed: &'static Depend = Box::leak(Box::new(Depend { paths: paths.to_vec() }));
+        look_adjusted(&tree, CompilerKind::Clang, &argv, |_, i| i.listed = Some(listed)).keys.bound
+    };
+    let path = |path: &[u8]| path.to_vec();
+    let lists = [
+        list(&[]),
+        list(&[DependPath::Relative(path(b"ab"))]),
+        list(&[DependPath::Root(path(b"ab"))]),
+        list(&[DependPath::Absolute(path(b"/ab"))]),
+        list(&[DependPath::Relative(path(b"a")), DependPath::Relative(path(b"b"))]),
+        list(&[DependPath::Relative(path(b"b")), DependPath::Relative(path(b"a"))]),
+    ];
+    let distinct: std::collections::HashSet<_> = lists.iter().collect();
+    assert_eq!(distinct.len(), lists.len());
 }
 
 #[test]
@@ -302,7 +381,11 @@ fn what_the_text_does_not_show_is_an_obstacle() {
     let has_include = FileFacts { has_include: true, ..none };
     assert_eq!(obstacle(&depend(CompilerKind::Gcc), &has_include), None);
     assert_eq!(obstacle(&plain(CompilerKind::Clang), &has_include), None);
-    assert!(obstacle(&depend(CompilerKind::Clang), &has_include).is_some());
+    assert_eq!(obstacle(&depend(CompilerKind::Clang), &has_include), None);
+    // Clang obeys directives in text that is preprocessed already.
+    tree.write(b"x.i", b"#if __has_include(\"h.h\")\nint x;\n#endif\n");
+    let ready = tree.compile(CompilerKind::Clang, &words(&["cc", "-c", "x.i"]));
+    assert!(obstacle(&ready, &has_include).is_some());
 }
 
 #[test]

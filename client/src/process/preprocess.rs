@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 /// Above it the compiler runs untouched, so that a runaway macro cannot fill the memory twice.
 pub const PREPROCESSED_MAX: u64 = 512 << 20;
 
-/// Largest answer of a compiler about itself, and most messages of a preprocessor, in bytes.
+/// Largest answer of a compiler about itself, most messages and longest list of dependencies of a preprocessor, in bytes.
 const ANSWER_MAX: u64 = 4 << 20;
 
 /// Size asked for the pipe from the preprocessor, in bytes: the usual limit for unprivileged users. Fewer wake-ups.
@@ -29,6 +29,8 @@ pub struct Preprocessing {
     pub text: Vec<u8>,
     /// What it wrote to stderr. The compile says all of it again; it is part of the key.
     pub messages: Vec<u8>,
+    /// What it wrote to its standard input: the list of dependencies, where its arguments name `/proc/self/fd/0` for that.
+    pub listing: Vec<u8>,
 }
 
 /// Runs the preprocessor; `None` when it failed or wrote too much.
@@ -38,9 +40,11 @@ pub struct Preprocessing {
 pub fn preprocess(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Option<Preprocessing>> {
     // Messages go to memory, so that one process can read one pipe and nobody waits for the other stream.
     let mut messages = File::from(memfd_create("dccache-messages", MemfdFlags::CLOEXEC)?);
+    // Empty for whoever reads it, as /dev/null is. As standard input it needs no number that other children could inherit.
+    let mut listing = File::from(memfd_create("dccache-listing", MemfdFlags::CLOEXEC)?);
     let mut command = Command::new(program);
     command.arg0(name).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages.try_clone()?);
+    command.stdin(listing.try_clone()?).stdout(Stdio::piped()).stderr(messages.try_clone()?);
     dispositions::keep_sigpipe(&mut command);
     let mut child = command.spawn()?;
     let mut text = Vec::with_capacity(TEXT_GUESS);
@@ -49,11 +53,19 @@ pub fn preprocess(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::R
         pipe.take(PREPROCESSED_MAX + 1).read_to_end(&mut text)?;
     }
     let succeeded = child.wait()?.success();
+    let messages = written(&mut messages)?;
+    let listing = written(&mut listing)?;
+    let fits = text.len() as u64 <= PREPROCESSED_MAX
+        && [&messages, &listing].into_iter().all(|kept| kept.len() as u64 <= ANSWER_MAX);
+    Ok((succeeded && fits).then_some(Preprocessing { text, messages, listing }))
+}
+
+/// Reads what a child wrote, and one byte more than it may write at most.
+fn written(file: &mut File) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
-    messages.rewind()?;
-    messages.take(ANSWER_MAX + 1).read_to_end(&mut kept)?;
-    let fits = text.len() as u64 <= PREPROCESSED_MAX && kept.len() as u64 <= ANSWER_MAX;
-    Ok((succeeded && fits).then_some(Preprocessing { text, messages: kept }))
+    file.rewind()?;
+    file.take(ANSWER_MAX + 1).read_to_end(&mut kept)?;
+    Ok(kept)
 }
 
 /// What a compiler says about itself.

@@ -31,7 +31,11 @@ impl Setting<'_> {
             let content = match (planned.role, &self.invocation.depend) {
                 (OutputRole::Depend, Some(request)) => {
                     let depend = depfile::capture(&content, request, &self.root);
-                    depend.ok_or("unsupported_dependency_file")?.to_bytes()
+                    let depend = depend.ok_or("unsupported_dependency_file")?;
+                    if known.listed.as_ref().is_some_and(|listed| *listed != depend) {
+                        return Err("dependencies_differ");
+                    }
+                    depend.to_bytes()
                 }
                 _ => content,
             };

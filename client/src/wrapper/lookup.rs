@@ -4,11 +4,15 @@ use super::inputs::{Inputs, Look};
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, micros};
 use crate::cpp::{FileFacts, Preprocessed};
-use crate::keying::{Color, Ingredients, Keys, obstacle, precompiled_header, preprocessed_keys};
+use crate::depfile;
+use crate::keying::{
+    Color, Ingredients, Keys, obstacle, precompiled_header, preprocessed_keys, unmarked_files,
+};
 use crate::link::{Answer, Link};
 use crate::process::{Preprocessing, preprocess};
 use crate::stats::Served;
 use crate::store::{Found, LocalEntry, Store};
+use dccache_protocol::depend::Depend;
 use dccache_protocol::keys::EntryKey;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +24,8 @@ pub(super) struct Known {
     pub(super) keys: Keys,
     pub(super) inputs: Inputs,
     pub(super) color: Color,
+    /// What the preprocessor listed as dependencies, where it was asked to.
+    pub(super) listed: Option<Depend>,
 }
 
 impl Known {
@@ -34,27 +40,18 @@ impl Setting<'_> {
     /// Preprocesses, reads every file behind the text, and makes the keys.
     pub(super) fn know(&self, tally: &mut Tally) -> Result<Known, Refusal> {
         let mut inputs = Inputs::begin();
-        let source = &self.invocation.source;
         let begun = Instant::now();
-        let read;
-        let text = match &self.invocation.preprocessor {
-            Some(arguments) => {
-                let arguments: Vec<OsString> =
-                    arguments.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
-                let done = preprocess(&self.compiler.program, &self.compiler.name, &arguments);
-                // The compiler says what is wrong, better than we could.
-                read = done.ok().flatten().ok_or_else(|| Refusal::ours("preprocessor_error"))?;
-                Preprocessed::parse(&read.text)?
-            }
-            None => {
-                let content = std::fs::read(self.path(source));
-                let text = content.map_err(|_| Refusal::because("unreadable_input", source.as_slice()))?;
-                read = Preprocessing { text, messages: Vec::new() };
-                Preprocessed::parse_source(&read.text, source)?
-            }
+        let read = self.preprocessed()?;
+        let text = match self.invocation.preprocessor {
+            Some(_) => Preprocessed::parse(&read.text)?,
+            None => Preprocessed::parse_source(&read.text, &self.invocation.source)?,
         };
         tally.event.preprocess_us = micros(begun.elapsed());
-        let files = text.files().iter().map(|file| inputs.read(self.path(&file.path), Look::Source));
+        let listed = self.listed(&read)?;
+        let unmarked = listed.as_ref().map(|listed| unmarked_files(&text, listed, &self.root));
+        let marked = text.files().iter().map(|file| file.path.as_slice());
+        let files = marked.chain(unmarked.iter().flatten().map(Vec::as_slice));
+        let files = files.map(|file| inputs.read(self.path(file), Look::Source));
         let raw = files.collect::<Result<Vec<_>, _>>()?;
         if self.config.sloppiness.time_macros {
             inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
@@ -82,10 +79,33 @@ impl Setting<'_> {
             color,
             facts: inputs.facts,
             messages: &read.messages,
+            listed: listed.as_ref(),
             raw: &raw,
         };
         let keys = preprocessed_keys(&self.invocation, &ingredients, &self.places(), &text);
-        Ok(Known { keys, inputs, color })
+        Ok(Known { keys, inputs, color, listed })
+    }
+
+    /// Runs the preprocessor, or reads a source that needs none.
+    fn preprocessed(&self) -> Result<Preprocessing, Refusal> {
+        let Some(arguments) = &self.invocation.preprocessor else {
+            let source = &self.invocation.source;
+            let content = std::fs::read(self.path(source));
+            let text = content.map_err(|_| Refusal::because("unreadable_input", source.as_slice()))?;
+            return Ok(Preprocessing { text, messages: Vec::new(), listing: Vec::new() });
+        };
+        let arguments: Vec<OsString> =
+            arguments.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
+        let done = preprocess(&self.compiler.program, &self.compiler.name, &arguments);
+        // The compiler says what is wrong, better than we could.
+        done.ok().flatten().ok_or_else(|| Refusal::ours("preprocessor_error"))
+    }
+
+    /// Reads the list of dependencies that the preprocessor was asked for.
+    fn listed(&self, read: &Preprocessing) -> Result<Option<Depend>, Refusal> {
+        let Some(request) = self.invocation.listing() else { return Ok(None) };
+        let listed = depfile::capture(&read.listing, &request, &self.root);
+        listed.map(Some).ok_or_else(|| Refusal::ours("unsupported_dependency_file"))
     }
 
     /// Looks in the local store.

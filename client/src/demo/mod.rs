@@ -79,8 +79,8 @@ pub fn run(options: &DemoOptions) -> Result<(), DemoError> {
     let job = CompileJob { sources: &sources, compiler, jobs, interrupt: &interrupt, progress: &progress };
     let mut stage = Stage { workstations: Vec::new(), nodes: Vec::new(), home };
     start_cluster(&mut stage, &interrupt, &progress)?;
-    let builds = run_builds(&mut stage, &job)?;
-    let shares = node_shares(&stage)?;
+    let (builds, before) = run_builds(&mut stage, &job)?;
+    let shares = node_shares(&stage.workstations[0], &before)?;
     progress.say(&format!("\n{}\n{}", report::builds(&builds), report::shares(&shares)));
     let compared = builds.len() - 1;
     let objects = units * compared;
@@ -111,7 +111,8 @@ fn start_cluster(stage: &mut Stage, interrupt: &Interrupt, progress: &Progress) 
     Ok(())
 }
 
-fn run_builds(stage: &mut Stage, job: &CompileJob<'_>) -> Result<Vec<Build>, DemoError> {
+/// Returns the builds, and what each node had done before one was killed.
+fn run_builds(stage: &mut Stage, job: &CompileJob<'_>) -> Result<(Vec<Build>, Vec<NodeShare>), DemoError> {
     let objects = |name: &str| stage.home.path().join(format!("objects-{name}"));
     let [plain_out, a_out, b_out, b2_out, c_out] = ["plain", "a", "b", "b2", "c"].map(objects);
     let plain = job.plain("plain compiler", plain_out)?;
@@ -119,6 +120,7 @@ fn run_builds(stage: &mut Stage, job: &CompileJob<'_>) -> Result<Vec<Build>, Dem
     let cold = job.through(a, "workstation A, cold", a_out)?;
     let ring = job.through(b, "workstation B, empty store, from the ring", b_out)?;
     let local = job.through(b, "workstation B again, from its own store", b2_out)?;
+    let shares = node_shares(a, &[])?;
     let killed = &mut stage.nodes[1];
     killed.kill();
     job.progress.say(&format!("node {} killed with SIGKILL", killed.address()));
@@ -130,7 +132,7 @@ fn run_builds(stage: &mut Stage, job: &CompileJob<'_>) -> Result<Vec<Build>, Dem
     expect_all(&ring, |counts| counts.ring_hits)?;
     expect_all(&local, |counts| counts.local_hits)?;
     expect_all(&degraded, |counts| counts.ring_hits)?;
-    Ok(vec![plain, cold, ring, local, degraded])
+    Ok((vec![plain, cold, ring, local, degraded], shares))
 }
 
 /// Holds the demo to its word: all files of a build come from where the demo says.
@@ -142,16 +144,19 @@ fn expect_all(build: &Build, counted: impl Fn(&Counts) -> u64) -> Result<(), Dem
     Err(DemoError::NotServed { build: build.label.clone(), served, files: build.files })
 }
 
-fn node_shares(stage: &Stage) -> Result<Vec<NodeShare>, DemoError> {
-    let json = stage.workstations[0].json(&["stats", "--cluster", "--json"])?;
+/// Reads what each node did so far. One that no longer answers keeps what it had done `before`.
+fn node_shares(asker: &Workstation, before: &[NodeShare]) -> Result<Vec<NodeShare>, DemoError> {
+    let json = asker.json(&["stats", "--cluster", "--json"])?;
     let nodes = json.get("nodes").and_then(serde_json::Value::as_array).ok_or(LoopbackError::Statistics)?;
-    let number = |node: &serde_json::Value, name: &str| {
-        node.pointer(&format!("/status/{name}")).and_then(serde_json::Value::as_u64).unwrap_or(0)
+    let share = |node: &serde_json::Value| -> Option<NodeShare> {
+        let name = node.get("node")?.as_str()?.to_owned();
+        let Some(counters) = node.get("counters") else {
+            return before.iter().find(|share| share.name == name).cloned();
+        };
+        let number = |counter: &str| counters.get(counter)?.as_u64();
+        let requests = number("finds")? + number("puts")?;
+        Some(NodeShare { name, requests, bytes: number("bytes_out")? + number("bytes_in")? })
     };
-    let share = |node: &serde_json::Value| NodeShare {
-        name: node.get("name").and_then(serde_json::Value::as_str).unwrap_or("?").to_owned(),
-        requests: number(node, "finds") + number(node, "puts"),
-        bytes: number(node, "bytes_out") + number(node, "bytes_in"),
-    };
-    Ok(nodes.iter().map(share).collect())
+    let shares: Option<Vec<NodeShare>> = nodes.iter().map(share).collect();
+    Ok(shares.ok_or(LoopbackError::Statistics)?)
 }

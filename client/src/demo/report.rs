@@ -40,8 +40,8 @@ impl Progress {
     }
 }
 
-/// What one node did.
-#[derive(Debug)]
+/// What one node did: look-ups and puts, and the bytes of both.
+#[derive(Clone, Debug)]
 pub(super) struct NodeShare {
     pub(super) name: String,
     pub(super) requests: u64,
@@ -72,11 +72,11 @@ pub(super) fn shares(nodes: &[NodeShare]) -> String {
     let bytes: u64 = nodes.iter().map(|node| node.bytes).sum();
     let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
     let mut text =
-        format!("{:<44} {:>9} {:>8} {:>11} {:>8}\n", "node", "requests", "share", "bytes", "share");
+        format!("{:<56} {:>9} {:>8} {:>11} {:>8}\n", "node", "requests", "share", "bytes", "share");
     for node in nodes {
         let (r, b) = (percent(node.requests, requests), percent(node.bytes, bytes));
         let size = HumanBytes(node.bytes).to_string();
-        text += &format!("{:<44} {:>9} {r:>6.1} % {size:>11} {b:>6.1} %\n", node.name, node.requests);
+        text += &format!("{:<56} {:>9} {r:>6.1} % {size:>11} {b:>6.1} %\n", node.name, node.requests);
     }
     text
 }

@@ -3,6 +3,7 @@
 mod binaries;
 mod impostor;
 mod mount;
+mod processes;
 mod ring;
 mod site;
 mod sources;
@@ -11,6 +12,7 @@ mod waiting;
 pub use binaries::Binaries;
 pub use impostor::{BlackHole, Impostor};
 pub use mount::Mount;
+pub use processes::{send, with_words, working_below};
 pub use ring::Ring;
 pub use site::{Effect, Site, files_below};
 pub use sources::{CodeBase, code_bases};

@@ -101,6 +101,11 @@ impl Site {
         wait_until_old(&path);
     }
 
+    /// Returns its working directory.
+    pub fn work(&self) -> &Path {
+        &self.work
+    }
+
     /// Writes `count` different units and returns their names, without extension.
     pub fn write_units(&self, prefix: &str, count: usize) -> Vec<String> {
         let names: Vec<String> = (0..count).map(|number| format!("{prefix}{number}")).collect();

@@ -93,7 +93,7 @@ pub(crate) struct Plane {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaneError {
     /// Its file.
-    #[error("control plane's file")]
+    #[error("control.redb cannot be used; move the data directory away and join again")]
     Disk(#[from] DiskError),
     /// The engine.
     #[error("the control plane does not start: {0}")]

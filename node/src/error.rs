@@ -54,7 +54,7 @@ pub enum StartError {
     #[error("keys")]
     Key(#[from] KeyError),
     /// This machine's identity.
-    #[error("the node's identity")]
+    #[error("the node's identity cannot be used; move the data directory away and join again")]
     Identity(#[from] IdentityError),
     /// The record store.
     #[error(transparent)]

@@ -147,38 +147,3 @@ fn a_node_killed_and_restarted_among_five_thousand_bundles_loses_nothing_and_bre
         assert_eq!(client.number("/hits/ring"), hits as u64);
     }
 }
-
-#[test]
-fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
-    let programs = Binaries::find();
-    let scratch = tempfile::tempdir().unwrap();
-    let mut demo = Command::new(&programs.dccache);
-    demo.arg("demo").env("TMPDIR", scratch.path());
-    let output = demo.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("equal the plain compiler's, byte for byte"), "{text}");
-    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "files were left behind");
-    assert_eq!(processes_that_mention(scratch.path()), Vec::<String>::new());
-}
-
-/// Command lines of running processes that name a path, or have it in their environment.
-fn processes_that_mention(path: &Path) -> Vec<String> {
-    let needle = path.to_string_lossy().into_owned();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        if !entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        if entry.file_name().to_string_lossy() == std::process::id().to_string() {
-            continue;
-        }
-        let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
-        let text = [read("cmdline"), read("environ")]
-            .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "));
-        if text.iter().any(|text| text.contains(&needle)) {
-            found.push(text[0].clone());
-        }
-    }
-    found
-}

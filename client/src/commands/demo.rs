@@ -5,6 +5,9 @@ use clap::Args;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
+/// Exit code after Ctrl-C, as shells spell the death by SIGINT.
+const INTERRUPTED: i32 = 130;
+
 /// Arguments of `dccache demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoCommand {
@@ -24,7 +27,7 @@ pub(super) fn run(command: &DemoCommand) -> i32 {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("dccache: {error}");
-            1
+            if error.is_interruption() { INTERRUPTED } else { 1 }
         }
     }
 }

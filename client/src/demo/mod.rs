@@ -53,6 +53,13 @@ pub enum DemoError {
     },
 }
 
+impl DemoError {
+    /// Whether a signal ended the demo.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Loopback(LoopbackError::Interrupted))
+    }
+}
+
 /// Everything that must not outlive the demo. Fields are dropped in order: workstations, nodes, then the directory.
 struct Stage {
     workstations: Vec<Workstation>,

@@ -6,8 +6,8 @@
 //! vectors pin it.
 //!
 //! A key of a compile is made in two steps: a base over everything except who may share the result, then the key over
-//! base and [`Sharing`]. The key's top 12 bits are its base's, so the `Free` and the `Bound` key of one compile have the
-//! same owners and one request probes both; and the text is hashed once.
+//! base and [`Sharing`]. The key's top 12 bits are its base's, so all keys of one compile have the
+//! same owners and one request probes them; and the text is hashed once.
 //!
 //! Invariant: a change of what a field means, or of their order, changes [`KEY_VERSION`] and with it every context.
 
@@ -135,6 +135,15 @@ pub enum Sharing {
         /// Absolute working directory as the compiler sees it.
         working_directory: Vec<u8>,
     },
+    /// As [`Sharing::Bound`], and what otherwise acts through the text alone shows in messages, so that it is in the key as well.
+    Exact {
+        /// Absolute root of the compile.
+        root: Vec<u8>,
+        /// Absolute working directory as the compiler sees it.
+        working_directory: Vec<u8>,
+        /// Arguments in order as typed, each behind one byte `a`; then `NAME=value` of variables, each behind one byte `e`.
+        hidden: Vec<Vec<u8>>,
+    },
 }
 
 impl Sharing {
@@ -146,6 +155,11 @@ impl Sharing {
             Self::Free => encoder.list(Field::Sharing, [b"free".as_slice()]),
             Self::Bound { root, working_directory } => {
                 encoder.list(Field::Sharing, [b"bound".as_slice(), root, working_directory]);
+            }
+            Self::Exact { root, working_directory, hidden } => {
+                let fixed = [b"exact".as_slice(), root, working_directory];
+                let items: Vec<&[u8]> = fixed.into_iter().chain(hidden.iter().map(Vec::as_slice)).collect();
+                encoder.list(Field::Sharing, items);
             }
         }
         with_partition_of(encoder.finish(), base)

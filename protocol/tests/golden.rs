@@ -206,10 +206,16 @@ fn bound(root: &[u8], working_directory: &[u8]) -> Sharing {
     Sharing::Bound { root: root.to_vec(), working_directory: working_directory.to_vec() }
 }
 
+fn exact(hidden: &[&[u8]]) -> Sharing {
+    let hidden = hidden.iter().map(|word| word.to_vec()).collect();
+    Sharing::Exact { root: b"/r".to_vec(), working_directory: b"/r/w".to_vec(), hidden }
+}
+
 #[test]
 fn keys_of_fixed_inputs_never_change() {
     let free = inputs();
     let tied = Inputs { sharing: bound(b"/r", b"/r/w"), output: Some(b"o/a.o".to_vec()), ..inputs() };
+    let exact = Inputs { sharing: exact(&[b"a-DA=1", b"eCPATH=/i"]), ..inputs() };
     let argv = [b"gcc".to_vec(), b"-c".to_vec(), b"a.c".to_vec()];
     let record = keys::EntryKey::Direct(free.direct()).record_id(&free.namespace);
     let lines = [
@@ -223,6 +229,7 @@ fn keys_of_fixed_inputs_never_change() {
         ("record of direct", record.to_string()),
         ("record of manifest", free.manifest().record_id(&free.namespace).to_string()),
         ("sealed", keys::sealed_name(&argv, b"/r/w", &free.environment).to_string()),
+        ("preprocessed exact", exact.preprocessed().to_string()),
     ];
     let now: String = lines.iter().map(|(name, key)| format!("{name}: {key}\n")).collect();
     assert_eq!(golden("keys.txt", &now), now);
@@ -250,6 +257,10 @@ const COMMON_CHANGES: &[(&str, Change)] = &[
     ("option file content", |i| i.option_files[0].1 = Digest::of(b"other")),
     ("option file index", |i| i.option_files[0].0 = 0),
     ("sharing", |i| i.sharing = bound(b"/r", b"/r")),
+    ("sharing exact", |i| i.sharing = exact(&[])),
+    ("hidden argument", |i| i.sharing = exact(&[b"a-DA"])),
+    ("hidden arguments joined", |i| i.sharing = exact(&[b"a-DA-DB"])),
+    ("hidden arguments", |i| i.sharing = exact(&[b"a-DA", b"a-DB"])),
 ];
 
 #[test]

@@ -66,26 +66,32 @@ pub(crate) fn samples() -> Vec<Sample> {
     let number = 3;
     let directory = Command::CountersignDirectory { number, voter: node(1), signature };
     let mut samples = vec![
-        sample("grant", &grant()),
-        sample("order", &order()),
-        sample("root_order", &root_order()),
-        sample("revocation_list", &revocations().statement),
-        sample("signed_revocation_list", &revocations()),
-        sample("command_found", &Command::Found(Box::new(founding()))),
-        sample("command_redeem", &Command::Redeem { grant: grant(), by, now }),
-        sample("command_admit", &Command::Admit { grant: grant(), node: node(2), layout: layout() }),
-        sample("command_register_signer", &Command::RegisterSigner { grant: grant(), key: key().public() }),
-        sample("command_install", &Command::Install(layout())),
-        sample("command_countersign", &countersign),
-        sample("command_acknowledge", &Command::Acknowledge { epoch: Epoch(2), node: node(2) }),
-        sample("command_administer", &Command::Administer { order: order(), layout: None }),
-        sample("command_by_root", &Command::ByRoot { order: root_order() }),
-        sample("command_recover", &Command::Recover(layout())),
-        sample("command_revoke", &Command::Revoke { list: revocations() }),
-        sample("command_countersign_directory", &directory),
-        sample("command_boot", &Command::Boot { node: node(1), counter: 6, nonce: [8; 16] }),
-        sample("outcome_refused", &Outcome::Refused(Refusal::StaleCopy { counter: 7 })),
-        sample("outcome_booted", &Outcome::Booted { counter: 7 }),
+        sample::<Signed<Grant>>("grant", &grant()),
+        sample::<Signed<Order>>("order", &order()),
+        sample::<Signed<RootOrder>>("root_order", &root_order()),
+        sample::<RevocationList>("revocation_list", &revocations().statement),
+        sample::<Signed<RevocationList>>("signed_revocation_list", &revocations()),
+        sample::<Command>("command_found", &Command::Found(Box::new(founding()))),
+        sample::<Command>("command_redeem", &Command::Redeem { grant: grant(), by, now }),
+        sample::<Command>(
+            "command_admit",
+            &Command::Admit { grant: grant(), node: node(2), layout: layout() },
+        ),
+        sample::<Command>(
+            "command_register_signer",
+            &Command::RegisterSigner { grant: grant(), key: key().public() },
+        ),
+        sample::<Command>("command_install", &Command::Install(layout())),
+        sample::<Command>("command_countersign", &countersign),
+        sample::<Command>("command_acknowledge", &Command::Acknowledge { epoch: Epoch(2), node: node(2) }),
+        sample::<Command>("command_administer", &Command::Administer { order: order(), layout: None }),
+        sample::<Command>("command_by_root", &Command::ByRoot { order: root_order() }),
+        sample::<Command>("command_recover", &Command::Recover(layout())),
+        sample::<Command>("command_revoke", &Command::Revoke { list: revocations() }),
+        sample::<Command>("command_countersign_directory", &directory),
+        sample::<Command>("command_boot", &Command::Boot { node: node(1), counter: 6, nonce: [8; 16] }),
+        sample::<Outcome>("outcome_refused", &Outcome::Refused(Refusal::StaleCopy { counter: 7 })),
+        sample::<Outcome>("outcome_booted", &Outcome::Booted { counter: 7 }),
     ];
     samples.extend(enrolment());
     samples
@@ -118,11 +124,11 @@ fn enrolment() -> Vec<Sample> {
         Challenge { nonce: [3; 32], cluster: cluster(), address, request: Digest::of(b"request") };
     let answer = ChallengeAnswer { signature: key().sign(Purpose::Enrolment, b"x") };
     vec![
-        sample("enrol_join_node", &join),
-        sample("enrol_join_client", &client),
-        sample("enrol_renew", &renew),
-        sample("enrol_admitted", &EnrolAnswer::Admitted(Box::new(admission))),
-        sample("challenge", &challenge),
-        sample("challenge_answer", &answer),
+        sample::<EnrolRequest>("enrol_join_node", &join),
+        sample::<EnrolRequest>("enrol_join_client", &client),
+        sample::<EnrolRequest>("enrol_renew", &renew),
+        sample::<EnrolAnswer>("enrol_admitted", &EnrolAnswer::Admitted(Box::new(admission))),
+        sample::<Challenge>("challenge", &challenge),
+        sample::<ChallengeAnswer>("challenge_answer", &answer),
     ]
 }

@@ -33,10 +33,10 @@ fn requests() -> Vec<Sample> {
     let table = Body::pack(contents().iter().map(Vec::as_slice)).table;
     let find = Request::Find { namespace: namespace(), keys: vec![entry_key()], budget_ms: 300 };
     vec![
-        sample("request_find", &find),
-        sample("request_push", &Request::Push { job: Box::new(job), outcome: outcome(), table }),
-        sample("request_flush", &Request::Flush { timeout_ms: 60_000 }),
-        sample("request_stop", &Request::Stop),
+        sample::<Request>("request_find", &find),
+        sample::<Request>("request_push", &Request::Push { job: Box::new(job), outcome: outcome(), table }),
+        sample::<Request>("request_flush", &Request::Flush { timeout_ms: 60_000 }),
+        sample::<Request>("request_stop", &Request::Stop),
     ]
 }
 
@@ -53,12 +53,12 @@ fn replies() -> Vec<Sample> {
     let status = AgentStatus { pid: 1, nodes, ..AgentStatus::default() };
     let cluster = vec![("n1".to_owned(), Some(NodeStatus::default())), ("n2".to_owned(), None)];
     vec![
-        sample("reply_found", &found),
-        sample("reply_distrusted", &Reply::Distrusted(Distrust::Digest)),
-        sample("reply_unavailable", &Reply::Unavailable(Unavailable::Busy)),
-        sample("reply_status", &Reply::Status(Box::new(status))),
-        sample("reply_cluster", &Reply::Cluster(cluster)),
-        sample("reply_stopping", &Reply::Stopping),
+        sample::<Reply>("reply_found", &found),
+        sample::<Reply>("reply_distrusted", &Reply::Distrusted(Distrust::Digest)),
+        sample::<Reply>("reply_unavailable", &Reply::Unavailable(Unavailable::Busy)),
+        sample::<Reply>("reply_status", &Reply::Status(Box::new(status))),
+        sample::<Reply>("reply_cluster", &Reply::Cluster(cluster)),
+        sample::<Reply>("reply_stopping", &Reply::Stopping),
     ]
 }
 
@@ -68,10 +68,10 @@ fn bulk() -> Vec<Sample> {
     let replicate =
         BulkRequest::Replicate { epoch, id, kind, stamp, hint_for: Some(node(3)), length: 300_000 };
     vec![
-        sample("bulk_get", &BulkRequest::Get { epoch, namespace: namespace(), id }),
-        sample("bulk_put", &BulkRequest::Put { epoch, length: 300_000 }),
-        sample("bulk_replicate", &replicate),
-        sample("bulk_record", &BulkAnswer::Record { kind, stamp, length: 300_000 }),
-        sample("bulk_stored", &BulkAnswer::Stored(Stored { copies: 2, wanted: 2, stamp })),
+        sample::<BulkRequest>("bulk_get", &BulkRequest::Get { epoch, namespace: namespace(), id }),
+        sample::<BulkRequest>("bulk_put", &BulkRequest::Put { epoch, length: 300_000 }),
+        sample::<BulkRequest>("bulk_replicate", &replicate),
+        sample::<BulkAnswer>("bulk_record", &BulkAnswer::Record { kind, stamp, length: 300_000 }),
+        sample::<BulkAnswer>("bulk_stored", &BulkAnswer::Stored(Stored { copies: 2, wanted: 2, stamp })),
     ]
 }

@@ -54,12 +54,12 @@ pub(crate) fn all() -> Vec<Sample> {
 
 fn records() -> Vec<Sample> {
     vec![
-        sample("claim", &entry().claim),
-        sample("entry", &entry()),
-        sample("alias_claim", &alias().claim),
-        sample("alias", &alias()),
-        sample("manifest", &manifest()),
-        sample("depend", &depend()),
+        sample::<Claim>("claim", &entry().claim),
+        sample::<Entry>("entry", &entry()),
+        sample::<AliasClaim>("alias_claim", &alias().claim),
+        sample::<Alias>("alias", &alias()),
+        sample::<Manifest>("manifest", &manifest()),
+        sample::<Depend>("depend", &depend()),
         Sample {
             name: "bundle",
             bytes: bundle_bytes(),
@@ -75,10 +75,10 @@ fn records() -> Vec<Sample> {
 
 fn agreed() -> Vec<Sample> {
     vec![
-        sample("layout", &layout()),
-        sample("signed_layout", &signed_layout()),
-        sample("directory", &directory()),
-        sample("signed_directory", &signed_directory()),
+        sample::<Layout>("layout", &layout()),
+        sample::<SignedLayout>("signed_layout", &signed_layout()),
+        sample::<Directory>("directory", &directory()),
+        sample::<SignedDirectory>("signed_directory", &signed_directory()),
     ]
 }
 

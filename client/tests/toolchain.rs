@@ -117,3 +117,29 @@ fn the_user_may_vouch_for_the_toolchain() {
     fs::write(place.home().join("dccache.toml"), "compiler_check = \"string:two\"\n").unwrap();
     assert_eq!(compile(&place, &front, None), (1, 2));
 }
+
+#[test]
+fn a_list_that_clangs_sanitizers_read_unasked_belongs_to_the_toolchain() {
+    if !support::has("clang") {
+        return;
+    }
+    let (place, _) = place();
+    let compile = |words: &[&str]| {
+        let fixed = ["-resource-dir", "resources", "-fsanitize=address", "-c", "a.c"];
+        let words = [&fixed, words].concat();
+        let plain = place.compare(&["clang"], &words, &["a.o"]);
+        assert_eq!(place.compare(&[DCCACHE, "clang"], &words, &["a.o"]), plain);
+        (place.stat("/hits/local"), place.stat("/misses"))
+    };
+    place.write("a.c", "int v[3];\nint a(int i) { return v[i]; }\n");
+    place.write("resources/keep", "");
+    assert_eq!(compile(&[]), (0, 1));
+    assert_eq!(compile(&[]), (1, 1));
+    place.write("resources/share/asan_ignorelist.txt", "");
+    assert_eq!(compile(&[]), (1, 2), "it appears: {}", place.explain());
+    place.write("resources/share/asan_ignorelist.txt", "fun:a\n");
+    assert_eq!(compile(&[]), (1, 3), "it changes: {}", place.explain());
+    assert_eq!(compile(&[]), (2, 3));
+    fs::remove_dir_all(place.file("resources/share")).unwrap();
+    assert_eq!(compile(&[]), (3, 3), "and the first one is known again");
+}

@@ -91,6 +91,7 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     }
     if invocation.kind.is_clang() {
         found.tried.extend(default_configurations(&call.compiler.program));
+        found.add_lists(proper)?;
     }
     for file in LOADER_FILES.map(Path::new) {
         if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
@@ -149,6 +150,35 @@ impl Discovery {
         };
         self.add(&String::from_utf8_lossy(name), &path)?;
         self.add_program(call, &path)
+    }
+
+    /// Adds the lists of functions that clang's sanitizers read unasked, each in a role of its own name, and guards the directory
+    /// in which more of them could appear.
+    fn add_lists(&mut self, proper: &[Vec<u8>]) -> Result<(), Unknown> {
+        let option = proper.iter().position(|word| word == b"-resource-dir");
+        let Some(resources) = option.and_then(|at| proper.get(at + 1)) else { return Err(Unknown::Silent) };
+        let directory = Path::new(OsStr::from_bytes(resources)).join("share");
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.tried.insert(directory);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Taken before the names are read: a later change shows.
+        let stamp = Stamp::of(&directory).ok_or(Unknown::Silent)?;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with("list.txt") {
+                self.add(&name, &entry.path())?;
+            }
+        }
+        let path = directory.as_os_str().as_bytes().to_vec();
+        let guard = ToolchainFile { role: GUARD.to_owned(), path, stamp, digest: Digest::of(b"") };
+        self.files.insert(directory, guard);
+        Ok(())
     }
 
     /// Adds the shared libraries of a program.

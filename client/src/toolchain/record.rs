@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 /// Version of the records.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Largest record in bytes: a few hundred paths.
 const RECORD_MAX: u64 = 1 << 20;

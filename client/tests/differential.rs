@@ -62,14 +62,125 @@ fn cxx_sources_give_the_same_object_with_both_drivers() {
         let place = Place::new();
         place.write("a.cpp", CXX);
         for flags in [["-O0", "-g"], ["-O2", "-std=c++17"]] {
-            let mut words = vec![flags[0], flags[1], "-c", "a.cpp", "-o", "a.o"];
-            // Clang lists in a dependency file what __has_include looked for, so such a compile is not cached.
-            if !compiler.starts_with("clang") {
-                words.push("-MD");
-            }
-            let outputs = ["a.o", "a.d"];
-            place.assert_differential(compiler, &words, &outputs[..words.len() - 5]);
+            let words = [flags[0], flags[1], "-c", "a.cpp", "-o", "a.o", "-MD"];
+            place.assert_differential(compiler, &words, &["a.o", "a.d"]);
         }
+    }
+}
+
+/// Asserts that plain, first and second compile give the same and that the second is a hit; the first may find another's entry.
+fn assert_served(place: &Place, compiler: &str, words: &[&str], outputs: &[&str]) {
+    let plain = place.compare(&[compiler], words, outputs);
+    assert_eq!(place.compare(&[DCCACHE, compiler], words, outputs), plain, "first: {compiler} {words:?}");
+    let hits = place.stat("/hits/local");
+    assert_eq!(place.compare(&[DCCACHE, compiler], words, outputs), plain, "second: {compiler} {words:?}");
+    assert_eq!(place.stat("/hits/local"), hits + 1, "{compiler} {words:?}: {}", place.explain());
+}
+
+/// Forms of a dependency file, and its name.
+const DEPENDENCIES: &[(&[&str], &str)] = &[
+    (&["-MD"], "a.d"),
+    (&["-MMD", "-MP"], "a.d"),
+    (&["-MD", "-MF", "./sub/x.d", "-MT", "target"], "sub/x.d"),
+    (&["-MMD", "-MFy.d", "-MQ", "$(x)"], "y.d"),
+    (&["-Wp,-MD,z.d"], "z.d"),
+    (&["-MD", "-fsanitize=address"], "a.d"),
+];
+
+#[test]
+fn dependencies_of_headers_that_ask_for_others_are_served() {
+    for compiler in compilers() {
+        let driver = if compiler == "gcc" { "g++" } else { "clang++" };
+        let place = Place::new();
+        place.write("sub/own.h", "#pragma once\n#if __has_include(\"other.h\")\nextern int other;\n#endif\n");
+        place.write("sub/other.h", "#error never included\n");
+        place.write("a.cpp", "#include <string>\n#include \"sub/own.h\"\nstd::string f() { return {}; }\n");
+        for (words, name) in DEPENDENCIES {
+            let words = [&["-c", "a.cpp", "-o", "a.o"], *words].concat();
+            assert_served(&place, driver, &words, &["a.o", name]);
+        }
+    }
+}
+
+#[test]
+fn one_entry_gives_every_call_its_own_dependency_file() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("h.h", "#if __has_include(<stddef.h>)\n#include <stddef.h>\n#endif\n");
+        place.write("a.c", "#include \"h.h\"\nint f(void) { return 1; }\n");
+        let calls: [&[&str]; 3] = [&[], &["-MF", "./b.d"], &["-MF", "b.d", "-MT", "x y", "-DUNUSED"]];
+        for (turn, words) in calls.into_iter().enumerate() {
+            let words = [&["-MD", "-c", "a.c"], words].concat();
+            let outputs = ["a.o", if turn == 0 { "a.d" } else { "b.d" }];
+            let plain = place.compare(&[compiler], &words, &outputs);
+            assert_eq!(place.compare(&[DCCACHE, compiler], &words, &outputs), plain, "{compiler} {words:?}");
+            assert_eq!(place.stat("/misses"), 1, "{}", place.explain());
+        }
+    }
+}
+
+#[test]
+fn a_header_that_appears_for_a_has_include_changes_object_and_dependencies() {
+    // Taken, looked for without being read, and looked for where another one is found now.
+    let sources = [
+        "#if __has_include(\"late.h\")\n#include \"late.h\"\n#endif\nint f(void) { return 1; }\n",
+        "#if __has_include(\"late.h\") || 1\nint f(void) { return 1; }\n#endif\n",
+        "#if __has_include(<late.h>)\nint f(void) { return 1; }\n#endif\n",
+    ];
+    for (compiler, mode) in compilers().into_iter().flat_map(|name| ["-MD", "-MMD"].map(|mode| (name, mode)))
+    {
+        for source in sources {
+            let place = Place::new();
+            place.write("a.c", source);
+            place.write("second/late.h", "extern int second;\n");
+            let words = ["-Ifirst", "-Isecond", "-g", mode, "-c", "a.c"];
+            for late in ["late.h", "first/late.h"] {
+                assert_served(&place, compiler, &words, &["a.o", "a.d"]);
+                place.write(late, "extern int late;\n");
+                assert_served(&place, compiler, &words, &["a.o", "a.d"]);
+                std::fs::remove_file(place.file(late)).unwrap();
+                assert_served(&place, compiler, &words, &["a.o", "a.d"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn clang_obeys_directives_of_a_preprocessed_source_so_those_that_look_for_files_are_left_alone() {
+    let place = Place::new();
+    place.write("a.i", "#if __has_include(\"late.h\")\nint late;\n#endif\nint x;\n");
+    place.write("b.i", "  #include \"h.h\"\n");
+    place.write("h.h", "int h;\n");
+    for compiler in compilers().into_iter().filter(|compiler| compiler.starts_with("clang")) {
+        for turn in 0..2 {
+            for source in ["a.i", "b.i"] {
+                let plain = place.compare(&[compiler], &["-c", source], &["a.o", "b.o"]);
+                assert_eq!(plain.code, Some(0));
+                assert_eq!(place.compare(&[DCCACHE, compiler], &["-c", source], &["a.o", "b.o"]), plain);
+            }
+            if turn == 0 {
+                place.write("late.h", "");
+                place.write("h.h", "int other;\n");
+            }
+        }
+        assert_eq!(place.stat("/bypass_reasons/unsupported_code_directive"), 4);
+    }
+}
+
+#[test]
+fn messages_that_name_macros_of_the_command_line_are_kept_apart() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("a.c", "#ifdef B\n#define N(x) M(x)\n#else\n#define N(x) K(x)\n#endif\nint f(int a) { if (N(a)) return 1; return 0; }\n");
+        let options: [&[&str]; 3] =
+            [&["-DB", "-DM(x)=x=1"], &["-DK(x)=x=1"], &["-DB", "-DM(x)=x=1", "-DUNUSED"]];
+        for words in options {
+            let words = [&["-Wall", "-c", "a.c"], words].concat();
+            place.assert_differential(compiler, &words, &["a.o"]);
+            let plain = place.compare(&[DCCACHE, compiler], &words, &["a.o"]);
+            assert!(plain.stderr.contains("macro"), "{}", plain.stderr);
+        }
+        assert_eq!((place.stat("/misses"), place.stat("/hits/local")), (3, 6));
     }
 }
 
@@ -148,4 +259,42 @@ fn two_checkouts_share_an_object_that_shows_no_directory() {
     compile("one", &["-g"]);
     compile("two", &["-g"]);
     assert_eq!(place.stat("/hits/local"), 1, "debug information names the directory");
+}
+
+#[test]
+fn two_checkouts_share_an_object_and_its_dependencies_from_headers_that_ask_for_others() {
+    for compiler in compilers() {
+        let driver = if compiler == "gcc" { "g++" } else { "clang++" };
+        let place = Place::new();
+        let outputs = ["a.o", "a.d"];
+        for checkout in ["one", "two"] {
+            place.write(&format!("{checkout}/.git/HEAD"), "");
+            place.write(&format!("{checkout}/inc/late.h"), "");
+            place.write(
+                &format!("{checkout}/inc/h.h"),
+                "#if __has_include(\"late.h\")\nextern int h;\n#endif\n",
+            );
+            place.write(
+                &format!("{checkout}/a.cpp"),
+                "#include <string>\n#include <h.h>\nint f() { return 3; }\n",
+            );
+        }
+        let compile = |checkout: &str, front: &[&str], mode: &str| {
+            let directory = place.file(checkout);
+            outputs.iter().for_each(|name| drop(std::fs::remove_file(directory.join(name))));
+            let mut command = place.command(front[0]);
+            command.args(&front[1..]).current_dir(&directory).env("PWD", &directory);
+            let include = format!("-I{}", directory.join("inc").display());
+            assert!(command.args(["-O2", mode, &include, "-c", "a.cpp"]).status().unwrap().success());
+            outputs.map(|name| std::fs::read(directory.join(name)).unwrap())
+        };
+        for (turn, mode) in ["-MD", "-MMD"].into_iter().enumerate() {
+            for checkout in ["one", "two"] {
+                let plain = compile(checkout, &[driver], mode);
+                assert!(compile(checkout, &[DCCACHE, driver], mode) == plain, "{driver} {mode} {checkout}");
+            }
+            let counted = (place.stat("/misses"), place.stat("/hits/local"));
+            assert_eq!(counted, (turn as u64 + 1, turn as u64 + 1), "{driver} {mode}: {}", place.explain());
+        }
+    }
 }

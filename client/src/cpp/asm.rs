@@ -1,29 +1,45 @@
-//! Finds `asm` statements whose assembly reads a file.
+//! Finds `asm` statements, and attributes that the assembler gets as they are, whose assembly reads a file.
 //!
 //! The assembler opens `.incbin` and `.include` files, and nothing in the preprocessed text says what they hold. The
 //! words can be split over string literals, written with escapes, or be put together by the assembler's own macros.
 
 use memchr::memmem::{find, find_iter};
 
+/// Attributes whose string gcc writes into the assembly unquoted, so that a line break in it begins a directive.
+const VERBATIM: [&[u8]; 3] = [b"section", b"symver", b"alias"];
+
 /// Finds the first `asm` that reads a file, or might; returns what gives it away.
 pub(super) fn file_reader(text: &[u8]) -> Option<&'static str> {
-    find_iter(text, b"asm").filter_map(|at| keyword_end(text, at)).find_map(|end| match assembly(text, end) {
+    let statements = find_iter(text, b"asm").filter_map(|at| keyword_end(text, at, b"asm"));
+    let mut statements = statements.map(|end| match assembly(text, end) {
         Assembly::None => None,
         Assembly::Text(assembly) => judge(&assembly),
         Assembly::Unreadable => Some("asm"),
-    })
+    });
+    statements.find_map(|found| found).or_else(|| VERBATIM.iter().find_map(|name| attribute(text, name)))
+}
+
+/// Finds the first attribute `name("...")` that reads a file. Such a name before anything but a literal is a program's own.
+fn attribute(text: &[u8], name: &[u8]) -> Option<&'static str> {
+    let found = find_iter(text, name).filter_map(|at| keyword_end(text, at, name));
+    let mut judged = found.map(|end| match assembly(text, end) {
+        Assembly::Text(assembly) => judge(&assembly),
+        Assembly::None | Assembly::Unreadable => None,
+    });
+    judged.find_map(|found| found)
 }
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Returns the end of the keyword around `at`; `None` for other words.
-fn keyword_end(text: &[u8], at: usize) -> Option<usize> {
+/// Returns the end of the keyword around `at`: `name`, with or without underscores around it; `None` for other words.
+fn keyword_end(text: &[u8], at: usize, name: &[u8]) -> Option<usize> {
     let before = text[..at].iter().rev().take_while(|&&byte| is_word(byte)).count();
     let after = text[at..].iter().take_while(|&&byte| is_word(byte)).count();
     let word = &text[at - before..at + after];
-    matches!(word, b"asm" | b"__asm" | b"__asm__").then_some(at + after)
+    let bare = word.strip_prefix(b"__").map_or(word, |word| word.strip_suffix(b"__").unwrap_or(word));
+    (bare == name).then_some(at + after)
 }
 
 /// What follows the keyword.

@@ -59,6 +59,8 @@ const READS_FILES: &[&str] = &[
     "asm(\".macro m a\\n .\\\\a \\\"f\\\"\\n.endm\\n m incb\" \"in\");",
     "asm(\".macro m a b\\n \\\\a\\\\b \\\"f\\\"\\n.endm\\n m .inc, bin\");",
     "asm { incbin }",
+    "__attribute__((section(\".data\\n.incbin \\\"f\\\"\\n#\"))) int x = 1;",
+    "int x [[gnu::__section__(\".data\"\n\"\\n.inc\" \"bin 'f'\")]] = 1;",
     "asm(\"unfinished",
     "#pragma GCC pch_preprocess \"x.gch\"",
     "#pragma GCC dependency \"x.y\"",
@@ -69,6 +71,7 @@ const READS_FILES: &[&str] = &[
 const READS_NONE: &[&str] = &[
     "extern int f(void) __asm__ (\"\" \"__isoc99_scanf\");",
     "asm(\"nop\");",
+    "__attribute__((__section__(\".data,\\\"aw\\\"#\"))) int x; int section(int a); int y = section(1);",
     "asm volatile goto (\"jmp %l0\" : : : : away);",
     "asm(\".macro extable type:req\\n .if \\\\type == 1\\n nop\\n.endif\\n.endm\");",
     "const char *s = \".incbin\"; int plasma; int asm_count; // asm",
@@ -86,6 +89,16 @@ fn assembly_and_directives_that_read_files_are_found_however_they_are_written() 
     }
     for text in READS_NONE {
         assert!(Preprocessed::parse(text.as_bytes()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn directives_that_read_files_are_found_in_sources_that_are_preprocessed_already() {
+    for text in ["#include \"h.h\"", "  #include \"h.h\"", "int x;\n\t# import <h.h>", " #embed \"h.h\""] {
+        assert!(Preprocessed::parse_source(text.as_bytes(), b"x.i").is_err(), "{text}");
+    }
+    for text in ["# 1 \"include\" 1\nint include;", " # pragma once\nint x;", ""] {
+        assert!(Preprocessed::parse_source(text.as_bytes(), b"x.i").is_ok(), "{text}");
     }
 }
 

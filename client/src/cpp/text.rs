@@ -80,6 +80,9 @@ impl<'a> Preprocessed<'a> {
     /// As [`Preprocessed::parse`].
     pub fn parse_source(text: &'a [u8], source: &[u8]) -> Result<Self, Bypass> {
         let source = EnteredFile { path: source.to_vec(), leads: true };
+        // Clang obeys directives here, wherever they begin in their line.
+        let lines = text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_start);
+        lines.filter(|line| line.starts_with(b"#")).try_for_each(check_directive)?;
         Ok(Self { names: Vec::new(), files: vec![source], ..Self::parse(text)? })
     }
 

@@ -29,7 +29,7 @@ const ROWS: &[Row] = &[
     ("fault", "the faults below say why nothing was found"),
     ("internal_error", "a defect of dccache; the compiler ran as if without it. Please report it"),
     ("interrupted", "nothing to do: a signal came while it compiled"),
-    ("message_depends_on_more", "set LC_ALL=C or repair the warning; it names macros of the command line"),
+    ("message_depends_on_more", "a defect of dccache: a message has no key of its own. Please report it"),
     ("message_names_temporary_file", "repair the assembler's warning; it names a temporary file"),
     ("modified_input_file", "an input changed during the compile, or has a time in the future"),
     ("multiple_source_files", "compile one source per call"),

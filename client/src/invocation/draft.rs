@@ -29,9 +29,11 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
     let (source, language) = draft.source(&arguments, command, files)?;
     let outputs = draft.outputs(&source, stage, command, files)?;
     check_option_files(&draft, files)?;
+    check_forced_includes(&draft, files)?;
     check_disabled(&source, files)?;
     let listing = outputs.depend.as_ref().and_then(DependRequest::of_preprocessor);
-    let preprocessor = (!language.is_preprocessed()).then(|| preprocessor(&arguments, command, listing));
+    let preprocessor =
+        (!language.is_preprocessed()).then(|| preprocessor(&arguments, command, listing.as_ref()));
     Ok(Invocation {
         kind: command.kind,
         driver: basename(driver).to_vec(),
@@ -285,6 +287,12 @@ fn check_option_files(draft: &Draft, files: &dyn Files) -> Result<(), Bypass> {
     bad.map_or(Ok(()), |file| Err(Bypass::new(Reason::BadCompilerArguments, file.path.as_slice())))
 }
 
+/// Refuses pipes, as in `-include <(program)`: the preprocessor would take the bytes away from the compiler.
+fn check_forced_includes(draft: &Draft, files: &dyn Files) -> Result<(), Bypass> {
+    let bad = draft.forced_includes.iter().find(|name| files.kind(name) == FileKind::Special);
+    bad.map_or(Ok(()), |name| Err(Bypass::new(Reason::BadInputFile, name.as_slice())))
+}
+
 fn check_disabled(source: &[u8], files: &dyn Files) -> Result<(), Bypass> {
     let head = files.read(source, DISABLE_WINDOW).ok_or_else(|| Bypass::new(Reason::BadInputFile, source))?;
     let words: [&[u8]; 2] = [b"dccache:disable", b"ccache:disable"];
@@ -306,10 +314,10 @@ fn apparent_directory(command: &Command<'_>, files: &dyn Files) -> Vec<u8> {
 fn preprocessor(
     arguments: &[Argument<'_>],
     command: &Command<'_>,
-    listing: Option<DependRequest>,
+    listing: Option<&DependRequest>,
 ) -> Vec<Vec<u8>> {
     let mut argv = vec![b"-E".to_vec()];
-    argv.extend(listing.iter().flat_map(DependRequest::arguments));
+    argv.extend(listing.into_iter().flat_map(DependRequest::arguments));
     if command.kind.is_clang() {
         // Options of later stages would be warned about here, and with -Werror refused.
         argv.push(b"-Qunused-arguments".to_vec());

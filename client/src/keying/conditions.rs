@@ -65,14 +65,19 @@ pub const fn quarter_hour(unix_seconds: u64) -> u64 {
     unix_seconds / 900
 }
 
-/// Whether what the compiler wrote to stderr follows from the key.
-///
-/// Notes about macros name those of the command line, which act through the text and are not in the key. In a foreign language they are
-/// not recognised.
-pub fn messages_can_be_stored(invocation: &Invocation, messages: &[u8]) -> bool {
+/// Whether there are arguments that act through the text and are not in the keys that leave them to it.
+pub(super) fn hides_arguments(invocation: &Invocation) -> bool {
     let hidden = invocation.arguments.iter().any(|argument| argument.role == KeyRole::Text);
-    if messages.is_empty() || !hidden || text_arguments_show(invocation) {
-        return true;
+    hidden && !text_arguments_show(invocation)
+}
+
+/// Whether what the compiler wrote to stderr can depend on arguments that act through the text: such a result belongs under
+/// [`Keys::exact`](super::Keys::exact).
+///
+/// Notes about macros name those of the command line, or those that it selects. In a foreign language they are not recognised.
+pub fn messages_show_arguments(invocation: &Invocation, messages: &[u8]) -> bool {
+    if messages.is_empty() || !hides_arguments(invocation) {
+        return false;
     }
     let english = |value: &[u8]| {
         value.is_empty() || [b"C".as_slice(), b"POSIX", b"en"].iter().any(|name| value.starts_with(name))
@@ -81,7 +86,7 @@ pub fn messages_can_be_stored(invocation: &Invocation, messages: &[u8]) -> bool 
         name == b"GCC_COLORS" || !(name.starts_with(b"LC_") || name.starts_with(b"LANG")) || english(value)
     };
     // "in expansion of macro", "expanded from macro".
-    invocation.environment.always.iter().all(locale) && find(messages, b"macro").is_none()
+    find(messages, b"macro").is_some() || !invocation.environment.always.iter().all(locale)
 }
 
 /// Looks for a precompiled header that the compiler could take silently in place of a header.

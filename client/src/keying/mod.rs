@@ -12,7 +12,7 @@ mod conditions;
 #[cfg(test)]
 mod tests;
 
-pub use conditions::{messages_can_be_stored, obstacle, precompiled_header, quarter_hour, unmarked_files};
+pub use conditions::{messages_show_arguments, obstacle, precompiled_header, quarter_hour, unmarked_files};
 
 use crate::cpp::{FileFacts, Places, Preprocessed};
 use crate::invocation::{Invocation, KeyRole};
@@ -57,14 +57,23 @@ pub struct Ingredients<'a> {
     pub raw: &'a [Digest],
 }
 
-/// Keys of one compile. Both are looked up.
+/// Keys of one compile. All are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
     /// Shared by every checkout; `None` when directories could show. A result in which [`Places::leak_into`] finds
     /// something is not stored under it.
     pub free: Option<PreprocessedKey>,
-    /// Bound to root and working directory; always sound.
+    /// Bound to root and working directory; sound unless [`messages_show_arguments`].
     pub bound: PreprocessedKey,
+    /// Holds also the arguments that act through the text; always sound. `None` when there are none beside those in `bound`.
+    pub exact: Option<PreprocessedKey>,
+}
+
+impl Keys {
+    /// Lists the keys in order of preference.
+    pub fn all(&self) -> impl Iterator<Item = PreprocessedKey> {
+        [self.free, Some(self.bound), self.exact].into_iter().flatten()
+    }
 }
 
 /// Makes the keys of a compile from its preprocessed text.
@@ -75,10 +84,27 @@ pub fn preprocessed_keys(
     text: &Preprocessed<'_>,
 ) -> Keys {
     let base = base(invocation, ingredients, places, text);
-    let bound =
-        Sharing::Bound { root: places.root.to_vec(), working_directory: places.working_directory.to_vec() };
+    let [root, working_directory] = [places.root.to_vec(), places.working_directory.to_vec()];
+    let bound = Sharing::Bound { root: root.clone(), working_directory: working_directory.clone() };
     let free = may_share(invocation, places) && text.hides(places);
-    Keys { free: free.then(|| base.shared(&Sharing::Free)), bound: base.shared(&bound) }
+    let hidden = hidden(invocation);
+    let exact = (!hidden.is_empty()).then_some(Sharing::Exact { root, working_directory, hidden });
+    Keys {
+        free: free.then(|| base.shared(&Sharing::Free)),
+        bound: base.shared(&bound),
+        exact: exact.map(|exact| base.shared(&exact)),
+    }
+}
+
+/// Lists what acts through the text alone: nothing where there are no such arguments, or where the base holds them already.
+fn hidden(invocation: &Invocation) -> Vec<Vec<u8>> {
+    if !conditions::hides_arguments(invocation) {
+        return Vec::new();
+    }
+    let arguments = invocation.arguments.iter().filter(|argument| argument.role == KeyRole::Text);
+    let arguments = arguments.map(|argument| [b"a", argument.bytes.as_slice()].concat());
+    let variables = invocation.environment.include.iter();
+    arguments.chain(variables.map(|(name, value)| [b"e", name.as_slice(), b"=", value].concat())).collect()
 }
 
 /// Whether the options let the result be shared: all are path-free, and those that are hashed as they are name no directory.

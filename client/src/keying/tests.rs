@@ -253,6 +253,29 @@ fn options_share_a_key_only_where_they_give_the_same_bytes() {
     }
 }
 
+#[test]
+fn what_acts_through_the_text_alone_is_in_the_exact_key() {
+    for (kind, name) in compilers() {
+        let tree = Tree::new();
+        tree.write(b"x.c", b"int f(int a) { return a; }\n");
+        let keys = |options: &str| {
+            let line = format!("{name} {options} -c x.c");
+            look(
+                &tree,
+                kind,
+                &line.split_whitespace().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>(),
+            )
+            .keys
+        };
+        let (one, two) = (keys("-DUNUSED=1"), keys("-DUNUSED=2"));
+        assert_eq!((one.free, one.bound), (two.free, two.bound));
+        assert!(one.exact.is_some() && one.exact != two.exact, "{name}");
+        assert_ne!(keys("-DA -DB").exact, keys("-DA-DB").exact, "{name}");
+        assert_eq!(keys("-O2").exact, None);
+        assert_eq!(keys("-g3 -DUNUSED=1").exact, None, "every key holds it");
+    }
+}
+
 /// Sources of which clang's dependency file says more than their text, and a file that changes what it says.
 const LISTED: &[(&str, &str, &[u8])] = &[
     ("-Iinc", "#if __has_include(<late.h>)\n#endif\nint x;\n", b"inc/late.h"),
@@ -389,20 +412,20 @@ fn what_the_text_does_not_show_is_an_obstacle() {
 }
 
 #[test]
-fn messages_about_macros_are_stored_only_where_macros_are_in_the_key() {
+fn messages_about_macros_show_arguments_only_where_those_are_not_in_every_key() {
     let tree = Tree::new();
     tree.write(b"x.c", b"int x;\n");
     let call = |line: &[&str]| tree.compile(CompilerKind::Gcc, &words(line));
     let with = call(&["cc", "-DA", "-c", "x.c"]);
     let note = b"x.c:1:1: note: in expansion of macro 'A'";
-    assert!(messages_can_be_stored(&with, b""));
-    assert!(messages_can_be_stored(&with, b"x.c:1:1: warning: unused"));
-    assert!(!messages_can_be_stored(&with, note));
-    assert!(messages_can_be_stored(&call(&["cc", "-c", "x.c"]), note));
-    assert!(messages_can_be_stored(&call(&["cc", "-DA", "-g3", "-c", "x.c"]), note));
+    assert!(!messages_show_arguments(&with, b""));
+    assert!(!messages_show_arguments(&with, b"x.c:1:1: warning: unused"));
+    assert!(messages_show_arguments(&with, note));
+    assert!(!messages_show_arguments(&call(&["cc", "-c", "x.c"]), note));
+    assert!(!messages_show_arguments(&call(&["cc", "-DA", "-g3", "-c", "x.c"]), note));
     let mut german = with;
     german.environment.always = vec![(b"LC_ALL".to_vec(), b"de_DE.UTF-8".to_vec())];
-    assert!(!messages_can_be_stored(&german, b"x.c:1:1: Warnung: ungenutzt"));
+    assert!(messages_show_arguments(&german, b"x.c:1:1: Warnung: ungenutzt"));
 }
 
 #[test]

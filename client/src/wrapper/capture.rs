@@ -3,7 +3,7 @@
 use super::lookup::Known;
 use super::setting::Setting;
 use crate::depfile;
-use crate::keying::messages_can_be_stored;
+use crate::keying::messages_show_arguments;
 use crate::process::Ran;
 use crate::store::{LocalEntry, Origin};
 use dccache_protocol::bundle::Body;
@@ -49,7 +49,10 @@ impl Setting<'_> {
             role != OutputRole::Depend && places.leak_into(content)
         });
         let leaks = leaks || places.leak_into(&ran.stderr);
-        let key = known.keys.free.filter(|_| !leaks).unwrap_or(known.keys.bound);
+        let key = match messages_show_arguments(&self.invocation, &ran.stderr) {
+            true => known.keys.exact.ok_or("message_depends_on_more")?,
+            false => known.keys.free.filter(|_| !leaks).unwrap_or(known.keys.bound),
+        };
         let outcome = Outcome {
             outputs,
             stdout: BlobRef::of(b""),
@@ -78,7 +81,6 @@ impl Setting<'_> {
             (ran.complete, "output_too_large"),
             (ran.stdout.is_empty(), "compiler_produced_stdout"),
             (!names_temporary(&ran.stderr), "message_names_temporary_file"),
-            (messages_can_be_stored(&self.invocation, &ran.stderr), "message_depends_on_more"),
             (same_date, "date_changed"),
         ];
         match checks.into_iter().find(|(holds, _)| !holds) {

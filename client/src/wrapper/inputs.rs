@@ -29,6 +29,9 @@ pub(super) struct Inputs {
     /// Start of the compile in ns since the Unix epoch, by the clock of file times.
     start: i64,
     files: Vec<Input>,
+    /// Device and inode of our standard input. The preprocessor had another one, so an input that is this very file (`/dev/stdin`) is
+    /// not what it read.
+    stdin: Option<(u64, u64)>,
     /// What is written in any of them.
     pub(super) facts: FileFacts,
 }
@@ -45,13 +48,18 @@ pub(super) enum Look {
 impl Inputs {
     /// Notes the start. The coarse clock is the one that the kernel stamps files with; the precise one can be ahead of it.
     pub(super) fn begin() -> Self {
-        Self { start: coarse_now_ns(), files: Vec::new(), facts: FileFacts::default() }
+        let stdin = rustix::fs::fstat(rustix::stdio::stdin()).ok();
+        let stdin = stdin.map(|stdin| (stdin.st_dev, stdin.st_ino));
+        Self { start: coarse_now_ns(), files: Vec::new(), stdin, facts: FileFacts::default() }
     }
 
     /// Reads a regular file and returns its digest.
     pub(super) fn read(&mut self, path: PathBuf, look: Look) -> Result<Digest, Refusal> {
         let unreadable = || Refusal::because("unreadable_input", path.as_os_str().as_encoded_bytes());
         let (content, stamp) = read_regular(&path).ok_or_else(unreadable)?;
+        if self.stdin == Some((stamp.device, stamp.inode)) {
+            return Err(unreadable());
+        }
         if look == Look::Source {
             self.facts = self.facts.and(FileFacts::scan(&content));
         }
@@ -70,7 +78,7 @@ impl Inputs {
     /// Tells whether start and now lie in one quarter of an hour, so that no date can have changed between.
     pub(super) fn same_quarter(&self) -> bool {
         let quarter = |ns: i64| crate::keying::quarter_hour(u64::try_from(ns / 1_000_000_000).unwrap_or(0));
-        quarter(self.start) == quarter(Self::begin().start)
+        quarter(self.start) == quarter(coarse_now_ns())
     }
 
     /// Lists the files as the agent is told them.

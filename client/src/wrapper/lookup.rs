@@ -31,8 +31,7 @@ pub(super) struct Known {
 impl Known {
     /// Lists the keys in order of preference.
     pub(super) fn probes(&self) -> Vec<EntryKey> {
-        let keys = self.keys.free.into_iter().chain([self.keys.bound]);
-        keys.map(EntryKey::Preprocessed).collect()
+        self.keys.all().map(EntryKey::Preprocessed).collect()
     }
 }
 

@@ -21,14 +21,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Hints read at once.
 const BATCH: usize = 64;
 
-/// Counted at most per target, and refused at most per round: counting reads them, and nobody needs to know more than that there are many.
-const COUNT_MAX: usize = 256;
+/// Refused at most per round: what was refused is read again with every batch.
+const REFUSED_MAX: usize = 256;
 
-/// Returns how many hints wait on this node; for each target, no more than [`COUNT_MAX`] are counted.
+/// Returns how many hints wait on this node.
 pub(crate) async fn waiting(core: &Core) -> u64 {
     let mut waiting = 0;
     for target in core.book.now().members() {
-        waiting += core.shelf.count_hints(target, COUNT_MAX).await as u64;
+        waiting += core.shelf.count_hints(target).await;
     }
     waiting
 }
@@ -70,7 +70,7 @@ async fn deliver(core: &Arc<Core>, target: NodeId) -> bool {
         for hint in fresh {
             match hand_over(core, target, &hint).await {
                 Ok(()) => {
-                    core.shelf.remove_hint(target, hint.id).await;
+                    core.shelf.remove_hint(target, &hint).await;
                     core.counters.hints_delivered.add(1);
                 }
                 Err(Some(refusal)) => {
@@ -80,7 +80,7 @@ async fn deliver(core: &Arc<Core>, target: NodeId) -> bool {
                 Err(None) => return false,
             }
         }
-        if core.draining.is_cancelled() || refused.len() > COUNT_MAX {
+        if core.draining.is_cancelled() || refused.len() > REFUSED_MAX {
             return true;
         }
     }

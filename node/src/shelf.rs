@@ -125,15 +125,16 @@ impl Shelf {
         records.iter().filter_map(unwrap_hint).collect()
     }
 
-    /// Counts the records that are kept for a node, up to `limit`.
-    pub(crate) async fn count_hints(&self, target: NodeId, limit: usize) -> usize {
-        let records = self.run(move |store| store.hints(target, None, limit).map(|hints| hints.len())).await;
-        records.ok().and_then(Result::ok).unwrap_or(0)
+    /// Counts the records that are kept for a node.
+    pub(crate) async fn count_hints(&self, target: NodeId) -> u64 {
+        let count = self.run(move |store| store.count_hints(target)).await;
+        count.ok().and_then(Result::ok).unwrap_or(0)
     }
 
-    /// Forgets a record that was kept for a node.
-    pub(crate) async fn remove_hint(&self, target: NodeId, id: RecordId) {
-        let removed = self.run(move |store| store.remove_hint(target, &id)).await;
+    /// Forgets a record that was kept for a node and is delivered; one that came meanwhile, with a newer stamp, stays.
+    pub(crate) async fn remove_hint(&self, target: NodeId, delivered: &Held) {
+        let (id, stamp) = (delivered.id, delivered.stamp);
+        let removed = self.run(move |store| store.remove_hint(target, &id, stamp)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%error, "a delivered hint cannot be removed and will be delivered again");
         }

@@ -159,7 +159,7 @@ impl Core {
             // The eviction is tried again at the next write.
             Err(Fault::Closed(error)) => return Err(error.into()),
             Err(_) => {
-                self.counters.quarantined.one();
+                self.note_quarantined(&key);
                 self.unset(log, key)?;
                 return Ok(());
             }

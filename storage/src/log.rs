@@ -14,6 +14,7 @@ use crate::sync::GroupSync;
 use crate::worker::Wake;
 use dccache_protocol::keys::RecordId;
 use dccache_protocol::time::Clock;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -74,6 +75,7 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) wake: Wake,
     pub(crate) scrub: Mutex<Position>,
+    lost: Mutex<VecDeque<RecordId>>,
     log: Mutex<Log>,
 }
 
@@ -89,12 +91,18 @@ impl Core {
             counters: Counters::default(),
             wake: Wake::default(),
             scrub: Mutex::default(),
+            lost: Mutex::default(),
             log: Mutex::new(Log { active: None, next: 1, meta: Meta::empty() }),
             config,
             disk,
             salt,
             clock,
         }
+    }
+
+    /// Ids of records that were taken out and not yet asked for. Last in the lock order.
+    pub(crate) fn lost(&self) -> MutexGuard<'_, VecDeque<RecordId>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Becomes the only writer. First in the lock order.

@@ -119,6 +119,22 @@ impl Store {
         Ok(keys.iter().filter_map(|(key, _)| Some(self.core.read(key)?.0)).collect())
     }
 
+    /// Returns how many hints there are for a node. Reads the index, no payload.
+    ///
+    /// # Errors
+    /// [`ReadError::Index`].
+    pub fn count_hints(&self, target: NodeId) -> Result<u64, ReadError> {
+        let (first, last) = IndexKey::hints(target);
+        let (mut count, mut next) = (0, Some(first));
+        while let Some(first) = next {
+            let keys = self.range(first, last, BATCH)?;
+            count += keys.len() as u64;
+            let full = keys.last().filter(|_| keys.len() == BATCH);
+            next = full.and_then(|(key, _)| successor(*key.id())).map(|id| IndexKey::Hint(target, id));
+        }
+        Ok(count)
+    }
+
     /// Removes all records of a partition and returns how many there were. The removal is grouped. Hints stay.
     ///
     /// # Errors

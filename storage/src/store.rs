@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// How often a read follows a record that eviction moves at the same time.
 const MOVES_MAX: usize = 8;
 
+/// Ids remembered of records that were taken out: 128 KiB. They are asked for soon; of a whole disk that fails most are forgotten.
+const LOST_MAX: usize = 4096;
+
 /// Records of a node, on one disk. All methods block and may be called from any thread.
 #[derive(Debug)]
 pub struct Store {
@@ -130,15 +133,28 @@ impl Store {
     /// # Errors
     /// [`WriteError`]; the record stays then.
     pub fn remove(&self, id: &RecordId) -> Result<bool, WriteError> {
-        self.core.erase(IndexKey::Record(*id), Kind::Erase)
+        self.core.erase(IndexKey::Record(*id), Kind::Erase, ReceiptStamp(u64::MAX))
     }
 
-    /// Removes a hint; says whether there was one. The removal is grouped.
+    /// Removes a hint whose stamp is at most `delivered`; says whether there was one. A newer one under the same id, which came while
+    /// the older was delivered, stays. The removal is grouped.
     ///
     /// # Errors
     /// [`WriteError`]; the hint stays then.
-    pub fn remove_hint(&self, target: NodeId, id: &RecordId) -> Result<bool, WriteError> {
-        self.core.erase(IndexKey::of(RecordKind::Hint { target }, *id), Kind::EraseHint(target))
+    pub fn remove_hint(
+        &self,
+        target: NodeId,
+        id: &RecordId,
+        delivered: ReceiptStamp,
+    ) -> Result<bool, WriteError> {
+        let key = IndexKey::of(RecordKind::Hint { target }, *id);
+        self.core.erase(key, Kind::EraseHint(target), delivered)
+    }
+
+    /// Returns the ids of records that were taken out because they could not be read, since this was last asked, and forgets them. Of
+    /// very many only the latest are known.
+    pub fn take_quarantined(&self) -> Vec<RecordId> {
+        self.core.lost().drain(..).collect()
     }
 
     /// Syncs everything written so far and commits the index durably.
@@ -240,8 +256,19 @@ impl Core {
         let mut log = self.log();
         if self.is_at(key, place).unwrap_or(false) && self.unset(&mut log, *key).is_ok() {
             tracing::warn!(segment = place.segment, offset = place.offset, error = %fault, "record quarantined");
-            self.counters.quarantined.one();
+            self.note_quarantined(key);
         }
+    }
+
+    /// Counts a record that was taken out, and remembers it for whoever can bring it back.
+    pub(crate) fn note_quarantined(&self, key: &IndexKey) {
+        self.counters.quarantined.one();
+        let IndexKey::Record(id) = key else { return };
+        let mut lost = self.lost();
+        if lost.len() >= LOST_MAX {
+            lost.pop_front();
+        }
+        lost.push_back(*id);
     }
 
     fn put(&self, record: &NewRecord) -> Result<(PutOutcome, Option<Ticket>), WriteError> {
@@ -265,9 +292,9 @@ impl Core {
         Ok((outcome, Some(ticket)))
     }
 
-    fn erase(&self, key: IndexKey, kind: Kind) -> Result<bool, WriteError> {
+    fn erase(&self, key: IndexKey, kind: Kind, until: ReceiptStamp) -> Result<bool, WriteError> {
         let log = &mut *self.log();
-        if self.lookup_to_write(log, &key)?.is_none() {
+        if self.lookup_to_write(log, &key)?.is_none_or(|place| place.stamp > until) {
             return Ok(false);
         }
         self.append(log, &self.prepare_kind(kind, *key.id(), ReceiptStamp(0), &[]))?;

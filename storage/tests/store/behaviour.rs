@@ -120,10 +120,11 @@ fn hints_are_listed_per_node_and_tombstones_apart() {
     put(&store, NewRecord { kind: RecordKind::Tombstone, ..bundle(100, 1, 8) });
     put(&store, NewRecord { kind: RecordKind::Tombstone, ..bundle(101, 1, 8) });
     put(&store, bundle(101, 2, 8));
-    assert!(store.remove_hint(a, &id(2)).expect("removed"));
+    assert!(store.remove_hint(a, &id(2), ReceiptStamp(1)).expect("removed"));
     for _ in 0..2 {
         assert_eq!(store.hints(a, None, 100).expect("works").len(), 4);
         assert_eq!(store.hints(b, None, 3).expect("works").len(), 3);
+        assert_eq!((store.count_hints(a), store.count_hints(b)), (Ok(4), Ok(5)));
         assert_eq!(store.get(&id(0)), None, "a hint is no record");
         let tombstones = store.tombstones(None, 100).expect("works");
         assert_eq!(tombstones.iter().map(|t| t.id).collect::<Vec<_>>(), [id(100)]);
@@ -226,4 +227,31 @@ fn the_background_thread_commits_without_being_asked_and_ends_with_the_store() {
     drop(store);
     let store = open(directory.path(), &small());
     assert!(writers.into_iter().flatten().all(|n| store.get(&id(n)) == Some(stored(&bundle(n, 1, 300)))));
+}
+
+#[test]
+fn a_hint_that_came_while_an_older_one_was_delivered_stays() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let target = NodeId([1; 16]);
+    let store = open(directory.path(), &small());
+    let hint = |version| NewRecord { kind: RecordKind::Hint { target }, ..bundle(1, version, 8) };
+    put(&store, hint(1));
+    let delivered = store.hints(target, None, 1).expect("works")[0].stamp;
+    put(&store, hint(2));
+    assert!(!store.remove_hint(target, &id(1), delivered).expect("works"));
+    assert_eq!(store.hints(target, None, 9).expect("works"), [stored(&hint(2))]);
+    assert!(store.remove_hint(target, &id(1), ReceiptStamp(2)).expect("works"));
+    assert_eq!(store.count_hints(target), Ok(0));
+}
+
+#[test]
+fn many_hints_are_counted_beyond_one_batch() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let target = NodeId([1; 16]);
+    let store = open(directory.path(), &small());
+    for number in 0..700 {
+        put(&store, NewRecord { kind: RecordKind::Hint { target }, ..bundle(number, 1, 8) });
+    }
+    store.sync().expect("synced");
+    assert_eq!(store.count_hints(target), Ok(700));
 }

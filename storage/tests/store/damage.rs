@@ -171,6 +171,7 @@ fn the_scrubber_finds_what_nobody_reads() {
     assert!(calls > 10, "the budget is kept: {calls} calls");
     assert_eq!(store.get(&id(77)), None);
     assert_eq!(store.stats().quarantined, 1);
+    assert_eq!((store.take_quarantined(), store.take_quarantined()), (vec![id(77)], vec![]));
     put(&store, record(77));
     assert_eq!(store.get(&id(77)), Some(stored(&record(77))), "a replica heals it");
 }

@@ -33,6 +33,10 @@ pub(crate) async fn store(core: &Arc<Core>, admitted: Admitted) -> Result<Stored
         let record = match standing(&core, &admitted).await {
             Some(held) => held,
             None => {
+                // What it replaces can have been stamped before a restart, or by a clock that was ahead.
+                if let Some(replaced) = core.shelf.stamp_of(admitted.id).await {
+                    core.stamps.observe(replaced);
+                }
                 let record = admitted.received(core.stamps.next());
                 core.shelf.put(record.clone()).await?;
                 record
@@ -78,6 +82,9 @@ pub(crate) async fn replicate(
     record: Held,
     hint_for: Option<NodeId>,
 ) -> Result<Replicated, Refusal> {
+    if core.draining.is_cancelled() {
+        return Err(Refusal::Draining);
+    }
     core.stamps.observe(record.stamp);
     if let Some(target) = hint_for {
         let stamp = record.stamp;
@@ -107,7 +114,11 @@ pub(crate) async fn keep_copy(core: &Arc<Core>, record: Held) -> Result<ReceiptS
 async fn merge(core: &Arc<Core>, record: Held) -> Result<Held, Refusal> {
     let _merging = core.stripe(&record.id).lock().await;
     let offered = Manifest::from_bytes(&record.payload).map_err(|_| Refusal::Malformed)?;
-    let held = core.shelf.get(record.id).await.filter(|held| held.kind == RecordKind::Manifest);
+    let held = core.shelf.get(record.id).await;
+    // Nobody signs a manifest, so none may take the place of what is signed.
+    if held.as_ref().is_some_and(|held| held.kind != RecordKind::Manifest) {
+        return Err(Refusal::Malformed);
+    }
     let (known, at) = held.map_or((Manifest::default(), ReceiptStamp::default()), |held| {
         (Manifest::from_bytes(&held.payload).unwrap_or_default(), held.stamp)
     });
@@ -145,7 +156,11 @@ async fn standing(core: &Arc<Core>, admitted: &Admitted) -> Option<Held> {
         (RecordKind::Alias, RecordKind::Bundle) => None,
         (RecordKind::Bundle, _) => {
             let signer = Bundle::parse(&held.payload).ok()?.head.entry.claim.signer;
-            core.signers.now().is_served(&signer, held.stamp).then_some(held)
+            if !core.signers.now().is_served(&signer, held.stamp) {
+                return None;
+            }
+            // Who pushes what is here was not served it: bytes that nobody believes must not stand in the way for ever.
+            crate::ingest::replica(core, held).await.ok()
         }
         _ => (held.payload == admitted.payload).then_some(held),
     }

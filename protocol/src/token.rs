@@ -279,6 +279,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_keeps_its_text() {
+        let golden = concat!(
+            "dccache-aedqcyyajrjzshrlyvoaxvoezy3yu6ldrixnafaap4y4sowwj7af2iruskrlpb5anvzhfx2d5l4hvtb3tq",
+            "otcxlz2wm5mhbilgbuqpsddgmagaydambqgaydambqgaydambqgaqap4aaaam6g4aqaaaaaaaaaaaaaaaaaaaaaaaa",
+            "dhrxaecaibaeaqcaibaeaqcaibaeaqcakbifaucqkbifaucqkbifaucqkbifaucqkbifaucqkbifaucqkbmaudy4fm",
+            "jumqdambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqg",
+            "aydambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgazjc4gfx",
+        );
+        assert_eq!(token().to_string(), golden);
+    }
+
+    #[test]
     fn every_cut_is_called_a_cut() {
         let text = token().to_string();
         for end in TOKEN_PREFIX.len()..text.len() - 1 {

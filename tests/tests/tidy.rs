@@ -145,6 +145,14 @@ fn every_limit_is_used_and_gives_its_reason() {
 }
 
 #[test]
+fn every_format_has_golden_bytes() {
+    none(&rust::unpinned_formats(&tree::rust()));
+    let format = file("a/src/b.rs", "impl Format for Signed<A> {\n}\nimpl Format for B {\n}\n");
+    let test = file("a/tests/golden.rs", "fn x() { sample::<Signed<A>>(\"a\", &a()); }");
+    assert_eq!(rust::unpinned_formats(&[format, test]).len(), 1);
+}
+
+#[test]
 fn the_tree_is_really_looked_at() {
     assert!(tree::rust().len() > 50 && tree::manifests().len() >= 8 && tree::markdown().len() > 5);
     assert!(tree::all().iter().any(|file| file.path == ".ci/run"));

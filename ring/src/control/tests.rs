@@ -9,6 +9,7 @@ use dccache_protocol::layout::Layout;
 use dccache_protocol::signing::{Purpose, SigningKey};
 use dccache_protocol::time::ReceiptStamp;
 
+mod golden;
 mod simulation;
 
 const NOW: UnixMillis = UnixMillis(1_000_000);

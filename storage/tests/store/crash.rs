@@ -8,9 +8,6 @@ use crate::recording::{Event, Luck, MemoryDisk, crash_image};
 use dccache_storage::{Config, Disk, Durability, NewRecord, RecordKind, Store};
 use std::sync::Arc;
 
-/// Most images of one test.
-const IMAGES_MAX: usize = 1500;
-
 const IDS: u64 = 24;
 
 /// What an operation made of an id: `None` is a removal.
@@ -112,13 +109,20 @@ fn seed(own: u64) -> u64 {
     own + std::env::var("STORE_CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0)
 }
 
-fn check_all(config: &Config, seed: u64, operations: usize, largest: u64) {
+/// The prefixes of one test: those whose length leaves this remainder. The tests of a workload share all of them, so that
+/// they run side by side.
+#[derive(Clone, Copy)]
+struct Part {
+    remainder: usize,
+    of: usize,
+}
+
+fn check_all(config: &Config, seed: u64, operations: usize, largest: u64, part: Part) {
     let disk = MemoryDisk::default();
     let changes = run(&disk, config, seed, operations, largest);
     let events = disk.journal();
-    let step = (events.len() * 3).div_ceil(IMAGES_MAX).max(1);
     let (mut images, mut readable) = (0, 0);
-    for end in (0..=events.len()).step_by(step) {
+    for end in (part.remainder..=events.len()).step_by(part.of) {
         let torn = Luck::Torn(seed ^ end as u64);
         for luck in [Luck::AllArrive, Luck::NoneArrive, torn] {
             readable += check(&events[..end], luck, config, &changes);
@@ -126,21 +130,59 @@ fn check_all(config: &Config, seed: u64, operations: usize, largest: u64) {
         }
     }
     println!(
-        "seed {seed}: {images} crash images of {} events (every {step}.), {readable} records read",
-        events.len()
+        "seed {seed}: {images} crash images of {} events (part {} of {}: every prefix is in one), {readable} records read",
+        events.len(),
+        part.remainder + 1,
+        part.of,
     );
     assert!(images > 100 && readable > images, "the workload must leave something to lose");
 }
 
-#[test]
-fn every_crash_image_without_eviction_holds_what_was_synced() {
-    let config = Config { capacity_bytes: 16 << 20, ..small() };
-    check_all(&config, seed(1), 120, 6000);
+mod every_crash_image_without_eviction_holds_what_was_synced {
+    use super::*;
+
+    fn check_part(remainder: usize) {
+        let config = Config { capacity_bytes: 16 << 20, ..small() };
+        check_all(&config, seed(1), 120, 6000, Part { remainder, of: 2 });
+    }
+
+    #[test]
+    fn after_an_even_number_of_events() {
+        check_part(0);
+    }
+
+    #[test]
+    fn after_an_odd_number_of_events() {
+        check_part(1);
+    }
 }
 
-#[test]
-fn every_crash_image_in_the_middle_of_evictions_holds_what_was_synced_and_not_evicted() {
-    check_all(&small(), seed(2), 160, 60_000);
+mod every_crash_image_in_the_middle_of_evictions_holds_what_was_synced_and_not_evicted {
+    use super::*;
+
+    fn check_part(remainder: usize) {
+        check_all(&small(), seed(2), 160, 60_000, Part { remainder, of: 4 });
+    }
+
+    #[test]
+    fn after_every_fourth_event() {
+        check_part(0);
+    }
+
+    #[test]
+    fn one_event_later() {
+        check_part(1);
+    }
+
+    #[test]
+    fn two_events_later() {
+        check_part(2);
+    }
+
+    #[test]
+    fn three_events_later() {
+        check_part(3);
+    }
 }
 
 #[test]
@@ -149,7 +191,7 @@ fn a_crash_without_an_index_holds_what_was_synced() {
     let disk = MemoryDisk::default();
     let changes = run(&disk, &config, 3, 80, 3000);
     let events = disk.journal();
-    for end in (0..=events.len()).step_by(3) {
+    for end in 0..=events.len() {
         let luck = Luck::Torn(end as u64);
         let image = crash_image(&events[..end], luck);
         let _was_there = image.remove("index.redb");

@@ -240,3 +240,20 @@ pub(crate) fn limits(files: &[File]) -> Vec<String> {
     }
     complaints
 }
+
+/// Finds formats whose bytes no golden test pins: each `impl Format for T` wants a `sample::<T>(` or `golden::<T>(` in a test.
+pub(crate) fn unpinned_formats(files: &[File]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let pins: Vec<String> = files.iter().map(|file| code(&file.text)).collect();
+    for (file, code) in files.iter().zip(&pins).filter(|(file, _)| !is_test_file(file)) {
+        for (index, line) in without_tests(code).lines().enumerate() {
+            let Some((_, named)) = line.split_once("impl Format for ") else { continue };
+            let named = named.trim_end_matches(['{', ' ']);
+            let pinned = |name: &str| pins.iter().any(|text| text.contains(&format!("{name}::<{named}>(")));
+            if !pinned("sample") && !pinned("golden") {
+                complaints.push(format!("{}:{}: {named} has no golden bytes", file.path, index + 1));
+            }
+        }
+    }
+    complaints
+}

@@ -42,11 +42,11 @@ pub(crate) async fn serve(core: Arc<Core>, connection: Connection, work: Work) {
 async fn answer_bulk(core: &Arc<Core>, call: BulkCall) -> BulkReply {
     let (role, node) = (call.peer.role(), call.peer.node());
     let answered = match call.request {
-        BulkRequest::Get { epoch, id, .. } => {
+        BulkRequest::Get { epoch, namespace, id } => {
             peers::follow(core, node, epoch).await;
             let record = match role {
                 Role::Node => core.shelf.get(id).await,
-                _ => read::locate_anywhere(core, id).await,
+                _ => read::bundle(core, &namespace, id).await,
             };
             return match record {
                 Some(record) => record_reply(core, role, &record, &call.budget).await,

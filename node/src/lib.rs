@@ -35,6 +35,7 @@ mod signers;
 mod stamps;
 mod steward;
 mod tokens;
+mod upkeep;
 mod write;
 
 pub use admin::{

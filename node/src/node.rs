@@ -15,7 +15,7 @@ use crate::limiter::Limiter;
 use crate::settings::Settings;
 use crate::steward::Steward;
 use crate::tokens::{TokenKind, Tokens};
-use crate::{founding, front, hints, join, renewal};
+use crate::{founding, front, hints, join, renewal, upkeep};
 use dccache_protocol::ids::{ClusterId, Epoch, NodeId};
 use dccache_protocol::layout::Layout;
 use dccache_protocol::service::NodeStatus;
@@ -173,6 +173,7 @@ impl Node {
         self.tasks.spawn(steward.run(Arc::clone(core)));
         self.tasks.spawn(handoff::run(Arc::clone(core)));
         self.tasks.spawn(hints::run(Arc::clone(core)));
+        self.tasks.spawn(upkeep::run(Arc::clone(core)));
         let renewing =
             renewal::run(Arc::clone(core), Arc::clone(&self.home), endpoint, self.admissions.clone());
         self.tasks.spawn(renewing);

@@ -11,6 +11,7 @@ use dccache_protocol::keys::{EntryKey, ManifestKey, RecordId};
 use dccache_protocol::limits::{INLINE_MAX, PROBE_KEYS_MAX};
 use dccache_protocol::manifest::Manifest;
 use dccache_protocol::service::{Bytes, Carried, Content, Find, Found, FoundManifest, RecordKind, Refusal};
+use dccache_storage::PutOutcome;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -70,6 +71,14 @@ fn served(core: &Arc<Core>, record: &Held) -> Option<Carried> {
     core.signers.now().is_served(&signer, record.stamp).then(|| carried(record))
 }
 
+/// Reads a bundle by its id for a client: of the namespace that it names, and from a signer whose word counts, like any other answer.
+pub(crate) async fn bundle(core: &Arc<Core>, namespace: &Namespace, id: RecordId) -> Option<Held> {
+    let record = locate_anywhere(core, id).await.filter(|record| record.kind == RecordKind::Bundle)?;
+    let claim = Bundle::parse(&record.payload).ok()?.head.entry.claim;
+    let served = core.signers.now().is_served(&claim.signer, record.stamp);
+    (served && claim.namespace == *namespace).then_some(record)
+}
+
 /// Returns a record as it travels in an answer.
 pub(crate) fn carried(record: &Held) -> Carried {
     let length = record.payload.len();
@@ -126,7 +135,7 @@ pub(crate) async fn locate(core: &Arc<Core>, id: RecordId) -> Option<Held> {
         return Some(held);
     }
     let may_lack =
-        core.handoff.is_pending(id.partition()) || core.catchup.is_behind() || core.shelf.was_damaged();
+        core.handoff.is_pending(id.partition()) || core.catchup.is_behind() || core.shelf.lacks(&id);
     let owned = core.book.now().owned_lately(core.id, id.partition());
     if may_lack && owned { ask_others(core, id).await } else { None }
 }
@@ -149,14 +158,56 @@ async fn ask_others(core: &Arc<Core>, id: RecordId) -> Option<Held> {
     order.extend(core.handoff.from(id.partition()));
     let mut asked = BTreeSet::from([core.id]);
     order.retain(|&owner| asked.insert(owner));
+    let mut all_answered = true;
     for owner in order.into_iter().take(ASKED_MAX) {
-        let Ok(Some(record)) = core.peers.fetch(core, owner, id).await else { continue };
+        let record = match core.peers.fetch(core, owner, id).await {
+            Ok(Some(record)) => record,
+            Ok(None) => continue,
+            Err(_) => {
+                all_answered = false;
+                continue;
+            }
+        };
         // A copy is judged like any other before it is kept or passed on.
-        let Ok(record) = crate::ingest::replica(core, record).await else { continue };
-        if layouts.owns(core.id, id.partition()) && keep_copy(core, record.clone()).await.is_ok() {
-            core.counters.healed.add(1);
+        match crate::ingest::replica(core, record).await {
+            Ok(record) => {
+                bring_back(core, &record).await;
+                return Some(record);
+            }
+            Err(Refusal::Unavailable) => all_answered = false,
+            Err(_) => {}
         }
-        return Some(record);
+    }
+    if all_answered {
+        core.shelf.settle(&id);
     }
     None
+}
+
+/// Keeps what this node owns and did not have.
+async fn bring_back(core: &Arc<Core>, record: &Held) {
+    if !core.book.now().owns(core.id, record.id.partition()) {
+        core.shelf.settle(&record.id);
+        return;
+    }
+    let kept = match record.kind {
+        RecordKind::Manifest => keep_copy(core, record.clone()).await.map(|_| true),
+        _ => core.shelf.put(record.clone()).await.map(|outcome| outcome == PutOutcome::Stored),
+    };
+    if let Ok(is_new) = kept {
+        core.shelf.settle(&record.id);
+        core.counters.healed.add(u64::from(is_new));
+    }
+}
+
+/// Brings some damaged records back from the other owners.
+pub(crate) async fn heal(core: &Arc<Core>, limit: usize) {
+    for id in core.shelf.lacking(limit) {
+        let owned = core.book.now().owns(core.id, id.partition());
+        if !owned || core.shelf.stamp_of(id).await.is_some() {
+            core.shelf.settle(&id);
+        } else {
+            ask_others(core, id).await;
+        }
+    }
 }

@@ -5,9 +5,14 @@ use dccache_protocol::ids::{NodeId, Partition};
 use dccache_protocol::keys::RecordId;
 use dccache_protocol::service::{Bytes, RecordKind, RecordMessage, Refusal};
 use dccache_protocol::time::ReceiptStamp;
-use dccache_storage::{Cursor, Durability, Listed, NewRecord, Record, Store, StoreStats, WriteError};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use dccache_storage::{
+    Cursor, Durability, Listed, NewRecord, PutOutcome, Record, ScrubReport, Store, StoreStats, WriteError,
+};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Damaged records that are remembered until they come back, about 4 MiB; a disk with more of them is to be replaced.
+const LACKING_MAX: usize = 64 << 10;
 
 /// A record as the data plane handles it: never a hint.
 #[derive(Clone, Debug)]
@@ -63,13 +68,13 @@ impl Held {
 #[derive(Clone)]
 pub(crate) struct Shelf {
     store: Arc<Store>,
-    damaged: Arc<AtomicU64>,
+    lacking: Arc<Mutex<BTreeSet<RecordId>>>,
 }
 
 impl Shelf {
     /// Wraps the store.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store: Arc::new(store), damaged: Arc::default() }
+        Self { store: Arc::new(store), lacking: Arc::default() }
     }
 
     async fn run<T: Send + 'static>(
@@ -85,10 +90,34 @@ impl Shelf {
         self.run(move |store| store.get(&id)).await.ok().flatten().and_then(Held::of_store)
     }
 
-    /// Tells whether records were found damaged since this was last asked; a miss is then worth asking another owner for.
-    pub(crate) fn was_damaged(&self) -> bool {
-        let quarantined = self.store.stats().quarantined;
-        self.damaged.swap(quarantined, Ordering::Relaxed) != quarantined
+    /// Tells whether a record was here and was damaged; a miss is then worth asking another owner for.
+    pub(crate) fn lacks(&self, id: &RecordId) -> bool {
+        self.damaged().contains(id)
+    }
+
+    /// Returns up to `limit` records that were damaged and have not come back.
+    pub(crate) fn lacking(&self, limit: usize) -> Vec<RecordId> {
+        self.damaged().iter().copied().take(limit).collect()
+    }
+
+    /// Notes that a damaged record came back, or that nobody has it.
+    pub(crate) fn settle(&self, id: &RecordId) {
+        self.damaged().remove(id);
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, BTreeSet<RecordId>> {
+        let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in self.store.take_quarantined() {
+            if lacking.len() < LACKING_MAX {
+                lacking.insert(id);
+            }
+        }
+        lacking
+    }
+
+    /// Checks records against their digests where the last call stopped, up to about so many bytes.
+    pub(crate) async fn scrub(&self, budget_bytes: u64) -> Option<ScrubReport> {
+        self.run(move |store| store.scrub(budget_bytes)).await.ok()
     }
 
     /// Returns the stamp of a record that is held.
@@ -97,7 +126,7 @@ impl Shelf {
     }
 
     /// Stores a record; one with a newer stamp under its id stays.
-    pub(crate) async fn put(&self, record: Held) -> Result<(), Refusal> {
+    pub(crate) async fn put(&self, record: Held) -> Result<PutOutcome, Refusal> {
         self.write(record.into_store(), Durability::Grouped).await
     }
 
@@ -108,14 +137,14 @@ impl Shelf {
         let mut payload = vec![kind_to_byte(record.kind)];
         payload.extend_from_slice(&record.payload);
         let kind = dccache_storage::RecordKind::Hint { target };
-        self.write(NewRecord { id, kind, stamp, payload: payload.into() }, Durability::Grouped).await
+        self.write(NewRecord { id, kind, stamp, payload: payload.into() }, Durability::Grouped)
+            .await
+            .map(drop)
     }
 
-    async fn write(&self, record: NewRecord, durability: Durability) -> Result<(), Refusal> {
-        match self.run(move |store| store.put(record, durability)).await? {
-            Ok(_) => Ok(()),
-            Err(error) => Err(refused(&error)),
-        }
+    async fn write(&self, record: NewRecord, durability: Durability) -> Result<PutOutcome, Refusal> {
+        let stored = self.run(move |store| store.put(record, durability)).await?;
+        stored.map_err(|error| refused(&error))
     }
 
     /// Returns some records that are kept for a node.

@@ -58,6 +58,31 @@ async fn a_damaged_record_is_healed_from_the_other_owner() {
     assert_eq!(client.find(1).await, Some(bundle));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_that_nobody_reads_is_found_and_healed() {
+    let dir = tempfile::tempdir().unwrap();
+    let founder = Process::found(dir.path(), 1);
+    let mut second = Process::join(dir.path(), 2, &founder.token("--node"));
+    for process in [&founder, &second] {
+        process.wait_for("members", |members| members == 2);
+        process.wait_for("pending_partitions", |pending| pending == 0);
+    }
+    let mut client = Client::join(&founder.token("--client").parse().unwrap(), 1).await.unwrap();
+    let content: Vec<u8> =
+        (0..20u32).flat_map(|i| *dccache_protocol::digest::Digest::of(&i.to_le_bytes()).as_bytes()).collect();
+    let bundle = client.bundle(1, &content);
+    let (epoch, first) = (client.layout().epoch, founder.node());
+    let stored = client.put_at(first, epoch, bundle.clone()).await.unwrap().result.unwrap();
+    assert_eq!(stored.copies, 2);
+    assert_eq!(second.terminate(), Some(0));
+    assert_eq!(damage(&dir.path().join("2/store"), &content), 1);
+    second.restart();
+    second.wait_for("healed", |healed| healed == 1);
+    assert_eq!(second.status("quarantined"), 1);
+    drop(founder);
+    assert_eq!(client.find(1).await, Some(bundle));
+}
+
 #[test]
 fn a_stale_copy_of_a_data_directory_is_refused_when_it_starts() {
     let dir = tempfile::tempdir().unwrap();

@@ -144,8 +144,8 @@ impl Plane {
     }
 
     /// Answers a message of another node's engine.
-    pub(crate) async fn answer(&self, message: &[u8]) -> Option<Vec<u8>> {
-        raft::answer(&self.raft, message).await
+    pub(crate) async fn answer(&self, from: NodeId, message: &[u8]) -> Option<Vec<u8>> {
+        raft::answer(&self.raft, from, message).await
     }
 
     /// Adds admitted nodes that do not follow the log yet, and drops removed ones; only the leader does anything.

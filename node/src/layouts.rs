@@ -78,6 +78,11 @@ impl Layouts {
         self.chain.iter().flat_map(|trusted| &trusted.layout().members).map(|member| member.id).collect()
     }
 
+    /// Tells whether a node votes in the control plane, by any layout that is known.
+    pub(crate) fn votes(&self, node: NodeId) -> bool {
+        self.chain.iter().any(|trusted| trusted.layout().voters.binary_search(&node).is_ok())
+    }
+
     /// Returns whom to ask for a record of a partition, newest owners first.
     pub(crate) fn read_order(&self, partition: Partition) -> Vec<NodeId> {
         read_order(self.read(), partition)

@@ -65,9 +65,13 @@ impl Service {
     }
 
     async fn control(self, message: Bytes) -> Result<Bytes, Refusal> {
-        self.node()?;
+        let from = self.node()?;
+        // The engine believes whoever leads: only a voter may, and only in its own name.
+        if !self.core.book.now().votes(from) {
+            return Err(Refusal::NotAllowed);
+        }
         let plane = self.core.control.get().ok_or(Refusal::Unavailable)?;
-        plane.answer(&message.0).await.map(Bytes).ok_or(Refusal::Unavailable)
+        plane.answer(from, &message.0).await.map(Bytes).ok_or(Refusal::Unavailable)
     }
 
     async fn command(self, command: Bytes) -> Result<Bytes, Refusal> {

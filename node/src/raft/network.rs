@@ -38,16 +38,38 @@ enum Message {
 
 type Reply<T, E = openraft::error::Infallible> = Result<T, RaftError<u128, E>>;
 
-/// Answers an encoded message; `None` when it does not decode or the engine has stopped.
-pub(crate) async fn answer(raft: &Raft, message: &[u8]) -> Option<Vec<u8>> {
+impl Message {
+    /// Returns in whose name it leads, or asks to.
+    fn leader(&self) -> Option<NodeId> {
+        let vote = match self {
+            Self::Append(request) => &request.vote,
+            Self::Vote(request) => &request.vote,
+            Self::Snapshot(request) => &request.vote,
+        };
+        vote.leader_id().voted_for().map(node_id)
+    }
+}
+
+/// Answers an encoded message; `None` when it does not decode, is in another node's name than its sender's, or the engine has stopped.
+pub(crate) async fn answer(raft: &Raft, from: NodeId, message: &[u8]) -> Option<Vec<u8>> {
     if message.len() > CONTROL_MESSAGE_MAX {
         return None;
     }
-    match postcard::from_bytes(message).ok()? {
+    let message: Message = postcard::from_bytes(message).ok()?;
+    if message.leader() != Some(from) {
+        return None;
+    }
+    match message {
         Message::Append(request) => encode(&raft.append_entries(request).await),
         Message::Vote(request) => encode(&raft.vote(request).await),
         Message::Snapshot(request) => encode(&raft.install_snapshot(request).await),
     }
+}
+
+/// Encodes a candidate's message.
+#[cfg(test)]
+pub(super) fn encoded_vote(request: VoteRequest<u128>) -> Vec<u8> {
+    encode(&Message::Vote(request)).expect("a vote encodes")
 }
 
 fn encode<T: Serialize>(value: &T) -> Option<Vec<u8>> {

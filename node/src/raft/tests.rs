@@ -91,3 +91,14 @@ async fn one_voter_agrees_with_itself_and_remembers_after_a_restart() {
     assert_eq!(*heard.0.lock().unwrap(), said);
     raft.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn nobody_stands_for_election_in_anothers_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (raft, _disk) = start(&dir.path().join("control.redb"), &Heard::default()).await;
+    let vote = openraft::raft::VoteRequest::<u128>::new(openraft::Vote::new(9, 8), None);
+    let message = network::encoded_vote(vote);
+    assert_eq!(answer(&raft, node_id(9), &message).await, None);
+    assert!(answer(&raft, node_id(8), &message).await.is_some());
+    raft.shutdown().await.unwrap();
+}

@@ -44,6 +44,7 @@ pub(crate) struct Handoff {
     me: NodeId,
     path: PathBuf,
     pending: Mutex<Pending>,
+    noting: Mutex<()>,
     count: watch::Sender<usize>,
 }
 
@@ -62,10 +63,12 @@ impl Handoff {
     pub(crate) fn open(me: NodeId, path: PathBuf) -> Result<Self, HandoffDamaged> {
         let pending = match std::fs::read(&path) {
             Ok(bytes) => postcard::from_bytes(&bytes).map_err(|_| HandoffDamaged { path: path.clone() })?,
-            Err(_) => Pending::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Pending::new(),
+            // Nothing pending would mean that all is here, and the old owners would drop what is not.
+            Err(_) => return Err(HandoffDamaged { path }),
         };
         let count = watch::Sender::new(pending.len());
-        Ok(Self { me, path, pending: Mutex::new(pending), count })
+        Ok(Self { me, path, pending: Mutex::new(pending), noting: Mutex::default(), count })
     }
 
     /// Returns how many partitions are pending.
@@ -116,8 +119,11 @@ impl Handoff {
         self.count.send_replace(left);
     }
 
+    /// Writes the list to the disk. Blocks; readers of the list do not wait for the disk.
     fn note(&self) -> std::io::Result<()> {
-        write(&self.path, &self.lock())
+        let _noting = self.noting.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.lock().clone();
+        write(&self.path, &pending)
     }
 }
 
@@ -205,11 +211,11 @@ async fn pull_all(core: &Arc<Core>) -> bool {
         let pulled: Vec<bool> = stream::iter(pulls).buffer_unordered(AT_ONCE).collect().await;
         // What is said to be done must be on the disk.
         let done = pulled.contains(&true);
-        if done
-            && core.shelf.sync().await.is_ok()
-            && let Err(error) = core.handoff.note()
-        {
-            tracing::error!(%error, "the progress of a hand-off cannot be written down");
+        if done && core.shelf.sync().await.is_ok() {
+            let handoff = Arc::clone(&core.handoff);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || handoff.note()).await {
+                tracing::error!(%error, "the progress of a hand-off cannot be written down");
+            }
         }
         if core.draining.is_cancelled() {
             return false;
@@ -292,5 +298,19 @@ pub(crate) async fn let_go(core: &Arc<Core>, oldest: Epoch) {
             }
             Err(refusal) => tracing::warn!(%refusal, "a partition that was handed over cannot be dropped"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_never_taken_for_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let me = NodeId([1; 16]);
+        assert_eq!(Handoff::open(me, dir.path().join("none")).unwrap().pending(), 0);
+        // A directory can be opened and not read: as a disk that fails.
+        assert!(Handoff::open(me, dir.path().to_owned()).is_err());
     }
 }

@@ -10,6 +10,7 @@ use dccache_protocol::codec::Format as _;
 use dccache_protocol::entry::Alias;
 use dccache_protocol::ids::{ClusterId, Namespace, SignerId};
 use dccache_protocol::keys::RecordId;
+use dccache_protocol::limits::STAMP_AHEAD_MAX_MS;
 use dccache_protocol::manifest::Manifest;
 use dccache_protocol::service::{RecordKind, Refusal};
 use dccache_protocol::signing::PublicKey;
@@ -66,9 +67,14 @@ pub(crate) async fn alias(core: &Arc<Core>, payload: Payload) -> Result<Admitted
 /// Checks a record that another node replicates: the same checks, with its stamp in place of now.
 ///
 /// # Errors
-/// As [`bundle`]; kinds that nothing sends yet are [`Refusal::Malformed`].
+/// As [`bundle`], but [`Refusal::Unavailable`] while the signer is not known here; kinds that nothing sends yet, and stamps far ahead of
+/// this node's clock, are [`Refusal::Malformed`].
 pub(crate) async fn replica(core: &Arc<Core>, record: Held) -> Result<Held, Refusal> {
     let Held { id, kind, stamp, payload } = record;
+    // Stamps only grow: one from the far future would be followed by every node, and nothing could replace its record.
+    if stamp.millis() > core.clock.now().plus_ms(STAMP_AHEAD_MAX_MS) {
+        return Err(Refusal::Malformed);
+    }
     if kind == RecordKind::Manifest {
         Manifest::from_bytes(&payload).map_err(|_| Refusal::Malformed)?;
         return Ok(Held { id, kind, stamp, payload });
@@ -118,7 +124,8 @@ async fn signer(core: &Arc<Core>, named: &Named, stamp: Option<ReceiptStamp>) ->
     // Whoever is not known yet may have joined a moment ago; whoever never comes is refused.
     let known = timeout(SIGNER_WAIT, signers.wait_for(|signers| signers.knows(&named.signer))).await;
     let Ok(Ok(signers)) = known.map(|known| known.map(|signers| Arc::clone(&signers))) else {
-        return Err(Refusal::SignerNotAllowed);
+        // A copy whose signer this node has not heard of yet is no bad copy: whoever brings it must come again.
+        return Err(stamp.map_or(Refusal::SignerNotAllowed, |_| Refusal::Unavailable));
     };
     let allowed = match stamp {
         Some(stamp) => signers.is_served(&named.signer, stamp),

@@ -192,3 +192,7 @@ pub const GRANT_MAX: usize = 1536;
 
 /// Largest signed order of an administrator, in bytes: a signer with all its namespaces.
 pub const ORDER_MAX: usize = 16 << 10;
+
+/// How far a copy's receipt stamp may be ahead of a node's own clock, in ms: a day, more than any clock is wrong that certificates
+/// still work with. Stamps only grow, so one from the far future would stay.
+pub const STAMP_AHEAD_MAX_MS: u64 = 24 * 60 * 60 * 1000;

@@ -6,6 +6,7 @@ mod data;
 mod enrolment;
 mod handoff;
 mod kill;
+mod liar;
 mod names;
 mod process;
 mod refusals;

@@ -27,6 +27,9 @@ const REQUEST_MAX: u64 = 16 << 10;
 /// Most tokens made at once: an office, not a flood of files.
 pub const TOKENS_AT_ONCE_MAX: u32 = 1000;
 
+/// Most namespaces of one token: with the longest names its grant stays below `GRANT_MAX`.
+const NAMESPACES_AT_ONCE_MAX: usize = 16;
+
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(60);
 
@@ -277,6 +280,9 @@ fn make_tokens(admissions: Option<&Admissions>, kind: &TokenKind, count: u32) ->
     };
     if !(1..=TOKENS_AT_ONCE_MAX).contains(&count) {
         return AdminAnswer::Failed(format!("--count takes 1 to {TOKENS_AT_ONCE_MAX}"));
+    }
+    if matches!(kind, TokenKind::Writer { namespaces, .. } if namespaces.len() > NAMESPACES_AT_ONCE_MAX) {
+        return AdminAnswer::Failed(format!("--namespace can be given {NAMESPACES_AT_ONCE_MAX} times"));
     }
     let mut made = Vec::new();
     for _ in 0..count {

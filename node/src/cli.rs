@@ -2,7 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 use dccache_node::{Ci, DEFAULT_LARGEST_WEIGHT, DEFAULT_PORT, EXIT_CODES, Settings, TokenKind};
-use dccache_protocol::ids::Label;
+use dccache_protocol::ids::{Label, Namespace};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -162,6 +163,9 @@ pub(crate) struct Token {
     /// The client is a build server: policies can accept it alone.
     #[arg(long, requires = "client")]
     ci: bool,
+    /// Namespace to which the client may push, can be given several times [default: all].
+    #[arg(long = "namespace", value_name = "NAME", requires = "client")]
+    namespaces: Vec<Label>,
 }
 
 impl Token {
@@ -171,7 +175,9 @@ impl Token {
         if self.node {
             TokenKind::Node { zone: self.zone.clone(), largest_weight: self.max_weight.max(1) }
         } else if self.client {
-            TokenKind::Writer { operator, ci: self.ci.then_some(Ci) }
+            let namespaces: BTreeSet<Label> = self.namespaces.iter().cloned().collect();
+            let namespaces = namespaces.into_iter().map(Namespace).collect();
+            TokenKind::Writer { operator, ci: self.ci.then_some(Ci), namespaces }
         } else {
             TokenKind::Reader { operator }
         }

@@ -100,7 +100,9 @@ fn print_invitations(node: &Node, serve: &Serve) -> anyhow::Result<()> {
     let operator: Label = "default".parse()?;
     let for_node = TokenKind::Node { zone: None, largest_weight: DEFAULT_LARGEST_WEIGHT };
     let for_node = node.token(&for_node)?.context(missing)?;
-    let for_client = node.token(&TokenKind::Writer { operator, ci: None::<Ci> })?.context(missing)?;
+    let for_client = node
+        .token(&TokenKind::Writer { operator, ci: None::<Ci>, namespaces: Vec::new() })?
+        .context(missing)?;
     if serve.print_join_json {
         println!("{}", serde_json::json!({"node": for_node.to_string(), "client": for_client.to_string()}));
         return Ok(());

@@ -34,6 +34,8 @@ pub enum TokenKind {
         operator: Label,
         /// Whether it is a build server.
         ci: Option<Ci>,
+        /// Namespaces to which it may push; empty: all.
+        namespaces: Vec<Namespace>,
     },
     /// For a client that only looks up.
     Reader {
@@ -129,16 +131,10 @@ impl Tokens {
                 let (largest_weight, ranges) = (*largest_weight, self.ranges());
                 (Role::Node, Subject::Node { zone, largest_weight, ranges })
             }
-            TokenKind::Writer { operator, ci } => {
+            TokenKind::Writer { operator, ci, namespaces } => {
                 let roles = vec![if ci.is_some() { SignerRole::Ci } else { SignerRole::Writer }];
-                (
-                    Role::Writer,
-                    Subject::Client {
-                        operator: operator.clone(),
-                        roles,
-                        namespaces: Vec::<Namespace>::new(),
-                    },
-                )
+                let (operator, namespaces) = (operator.clone(), namespaces.clone());
+                (Role::Writer, Subject::Client { operator, roles, namespaces })
             }
             TokenKind::Reader { operator } => {
                 let subject =

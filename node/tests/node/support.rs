@@ -42,7 +42,7 @@ pub(crate) fn for_node() -> TokenKind {
 }
 
 pub(crate) fn for_writer() -> TokenKind {
-    TokenKind::Writer { operator: "office".parse().unwrap(), ci: None }
+    TokenKind::Writer { operator: "office".parse().unwrap(), ci: None, namespaces: Vec::new() }
 }
 
 pub(crate) fn for_reader() -> TokenKind {

@@ -151,6 +151,11 @@ async fn send(ring: &Arc<Ring>, key: EntryKey, bundle: Vec<u8>) -> Pushed {
         } else {
             put_bulk(ring, &owner, &bundle).await
         };
+        match &stored {
+            Ok(_) => ring.took_a_push(owner.id, Ok(())),
+            Err(NoAnswer::Refused(refusal)) => ring.took_a_push(owner.id, Err(*refusal)),
+            Err(NoAnswer::Unavailable(_)) => {}
+        }
         match stored {
             Ok(stored) if stored.is_acknowledged() => return Pushed::Acknowledged,
             Ok(stored) => {

@@ -18,6 +18,7 @@ use dccache_transport::dial::{DialFault, Dialer};
 use dccache_transport::endpoint::Endpoint;
 use dccache_transport::pool::{Pool, PoolError};
 use dccache_transport::trust::{Trust, TrustError};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -68,6 +69,8 @@ pub(super) struct Ring {
     layout: RwLock<Arc<Trusted>>,
     signers: RwLock<Arc<Signers>>,
     balance: Mutex<Balance>,
+    /// Nodes that did not take the last push sent to them, and why; at most one per member that ever was.
+    unwilling: Mutex<BTreeMap<NodeId, Refusal>>,
     origin: Instant,
     /// Serialises judging, so that two answers cannot overtake each other on their way to the disk.
     learning: tokio::sync::Mutex<()>,
@@ -92,6 +95,7 @@ impl Ring {
             layout: RwLock::new(Arc::new(membership.layout)),
             signers: RwLock::new(Arc::new(membership.signers)),
             balance: Mutex::default(),
+            unwilling: Mutex::default(),
             origin: Instant::now(),
             learning: tokio::sync::Mutex::default(),
         })
@@ -205,6 +209,7 @@ impl Ring {
         *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         self.pool.retain(|node| layout.member(node).is_some());
         self.balance().retain(|node| layout.member(node).is_some());
+        self.unwilling().retain(|node, _| layout.member(*node).is_some());
         Ok(())
     }
 
@@ -256,7 +261,10 @@ impl Ring {
                 _ => "closed",
             };
             let address = node.addresses.first().map(ToString::to_string).unwrap_or_default();
-            let failure = health.and_then(|health| health.last_error.clone()).unwrap_or_default();
+            let failure = health.and_then(|health| health.last_error.clone());
+            let failure =
+                failure.or_else(|| Some(format!("takes no pushes: {}", self.unwilling().get(&node.id)?)));
+            let failure = failure.unwrap_or_default();
             (node.id.to_string(), address, state.to_owned(), failure)
         };
         self.nodes().into_iter().map(describe).collect()
@@ -265,6 +273,18 @@ impl Ring {
     /// Returns where the state of the cluster lies.
     pub(super) fn state(&self) -> &std::path::Path {
         &self.directory
+    }
+
+    /// Remembers whether a node took the last push sent to it.
+    pub(super) fn took_a_push(&self, node: NodeId, answer: Result<(), Refusal>) {
+        match answer {
+            Ok(()) => self.unwilling().remove(&node),
+            Err(refusal) => self.unwilling().insert(node, refusal),
+        };
+    }
+
+    fn unwilling(&self) -> MutexGuard<'_, BTreeMap<NodeId, Refusal>> {
+        self.unwilling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn balance(&self) -> MutexGuard<'_, Balance> {

@@ -10,6 +10,7 @@ use crate::config::{AgentUse, Config};
 use crate::home::Home;
 use crate::resolve::resolve;
 use crate::store::Store;
+use dccache_protocol::local::AgentStatus;
 use dccache_protocol::time::Clock;
 use dccache_transport::clock::SystemClock;
 use std::ffi::OsStr;
@@ -106,10 +107,7 @@ pub(super) fn agent(home: &Home, config: &Config) -> Vec<Check> {
             format!("process {}, {} pushes were dropped", status.pid, status.dropped),
             format!("see {}", place.log().display()),
         ),
-        Ok(status) => {
-            let text = format!("process {}, {} pushes wait", status.pid, status.waiting);
-            Check::ok("agent", text)
-        }
+        Ok(status) => waiting(&status),
         Err(AskError::Line(LineError::NoAgent(_))) => not_running(place),
         Err(AskError::Line(error @ LineError::Version(_))) => {
             Check::warn("agent", error.to_string(), "`dccache agent stop`, with the dccache that started it")
@@ -117,6 +115,20 @@ pub(super) fn agent(home: &Home, config: &Config) -> Vec<Check> {
         Err(error) => Check::fail("agent", chain(&error), "end the process that holds the socket"),
     });
     checks
+}
+
+/// Pushes wait for a moment after every compile; they are worth a word when a node said why it does not take them.
+fn waiting(status: &AgentStatus) -> Check {
+    let text = format!("process {}, {} pushes wait", status.pid, status.waiting);
+    let failure = status.nodes.iter().find(|(.., failure)| !failure.is_empty());
+    match failure {
+        Some((_, address, _, failure)) if status.waiting > 0 => Check::warn(
+            "agent",
+            format!("{text}; {address}: {failure}"),
+            "nothing is lost: they are pushed once that node takes them again",
+        ),
+        _ => Check::ok("agent", text),
+    }
 }
 
 fn not_running(place: Place) -> Check {

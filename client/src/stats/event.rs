@@ -142,6 +142,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_keeps_its_bytes() {
+        let event = Event {
+            at_ms: 1_790_000_000_000,
+            verdict: Verdict::NotStored("input_changed".to_owned()),
+            cause: b"a.h".to_vec(),
+            faults: vec!["corrupt_entry".to_owned()],
+            directory: b"/r/w".to_vec(),
+            compiler: b"gcc".to_vec(),
+            source: b"a.c".to_vec(),
+            keys: vec![Digest::from_bytes([7; 32])],
+            served_bytes: 1,
+            stored_bytes: 2,
+            compile_ms: 300,
+            preprocess_us: 4,
+            own_us: 5,
+        };
+        let bytes = event.to_bytes().unwrap();
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let body = concat!(
+            "80d8c1a28c34020d696e7075745f6368616e67656403612e68010d636f72727570745f656e747279",
+            "042f722f770367636303612e63010707070707070707070707070707070707070707070707070707",
+            "0707070707070102ac020405",
+        );
+        // Magic, length, four bytes of the body's digest, body.
+        assert_eq!((&text[..8], &text[16..]), ("dc015c00", body));
+        assert_eq!(Event::all(&bytes), [event]);
+    }
+
+    #[test]
     fn whole_records_are_read_around_torn_ones() {
         let event = |n: u64| Event { at_ms: n, source: b"a.c".to_vec(), ..Event::default() };
         let whole: Vec<Vec<u8>> = (0..3).map(|n| event(n).to_bytes().unwrap()).collect();

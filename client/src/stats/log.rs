@@ -145,6 +145,35 @@ mod tests {
         assert_eq!(last(&home, None).unwrap().at_ms, (events - 1) * 64_000);
     }
 
+    /// Asserts that a value is written as its golden file holds it, and that the file is still read.
+    fn golden<T: Format + PartialEq + std::fmt::Debug>(text: &str, value: &T) {
+        let now: String = value.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(now, text.trim());
+        assert_eq!(&T::from_bytes(&value.to_bytes()).unwrap(), value);
+    }
+
+    #[test]
+    fn a_summary_keeps_its_bytes() {
+        let names = |name: &str, count| BTreeMap::from([(name.to_owned(), count)]);
+        let totals = Totals {
+            local_hits: 1,
+            ring_hits: 2,
+            stored: 300,
+            not_stored: names("input_changed", 4),
+            bypassed: names("linking", 5),
+            faults: names("corrupt_entry", 6),
+            served_bytes: 70_000,
+            stored_bytes: 8,
+            saved_ms: 9,
+        };
+        let summary = Summary { hours: BTreeMap::from([(497_000, totals)]) };
+        let text = concat!(
+            "0101e8aa1e0102ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
+            "727570745f656e74727906f0a2040809",
+        );
+        golden::<Summary>(text, &summary);
+    }
+
     #[test]
     fn a_summary_of_more_hours_than_are_kept_apart_loses_no_count() {
         let place = tempfile::tempdir().unwrap();

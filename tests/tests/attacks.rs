@@ -2,6 +2,7 @@
 //!
 //! Each is refused and counted, the build ends as without dccache, and honest traffic goes on. Attacks on one layer alone are shown
 //! where that layer is tested.
+#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 use dccache_protocol::bundle::{Bundle, encode};
 use dccache_protocol::entry::Entry;

@@ -1,4 +1,5 @@
 //! What people and machines give us that is not right: one clear line that says what to do, a documented exit code, and nothing destroyed.
+#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 use dccache::loopback::{Interrupt, NodeProcess};
 use dccache_tests::{Binaries, Effect, Ring, Site, files_below};

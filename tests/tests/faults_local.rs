@@ -1,4 +1,5 @@
 //! The user's own machine fails: disks, mounts, bytes, paths. Builds end as without dccache, and what can be served is served.
+#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 use dccache_tests::{Binaries, Dice, Effect, Mount, Ring, Site, files_below};
 use rustix::fs::{CWD, FileType, Mode, mknodat};

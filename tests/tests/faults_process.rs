@@ -1,4 +1,5 @@
 //! Processes of a user's machine are killed, stopped and started all at once, at any point; builds end as without dccache.
+#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 use dccache_tests::{Dice, Ring, Site, files_below, send, until, with_words, working_below};
 use rustix::process::Signal;

@@ -11,22 +11,22 @@ const VERBATIM: [&[u8]; 3] = [b"section", b"symver", b"alias"];
 /// Finds the first `asm` that reads a file, or might; returns what gives it away.
 pub(super) fn file_reader(text: &[u8]) -> Option<&'static str> {
     let statements = find_iter(text, b"asm").filter_map(|at| keyword_end(text, at, b"asm"));
-    let mut statements = statements.map(|end| match assembly(text, end) {
+    let mut statements = statements.filter_map(|end| match assembly(text, end) {
         Assembly::None => None,
         Assembly::Text(assembly) => judge(&assembly),
         Assembly::Unreadable => Some("asm"),
     });
-    statements.find_map(|found| found).or_else(|| VERBATIM.iter().find_map(|name| attribute(text, name)))
+    statements.next().or_else(|| VERBATIM.iter().find_map(|name| attribute(text, name)))
 }
 
 /// Finds the first attribute `name("...")` that reads a file. Such a name before anything but a literal is a program's own.
 fn attribute(text: &[u8], name: &[u8]) -> Option<&'static str> {
     let found = find_iter(text, name).filter_map(|at| keyword_end(text, at, name));
-    let mut judged = found.map(|end| match assembly(text, end) {
+    let mut judged = found.filter_map(|end| match assembly(text, end) {
         Assembly::Text(assembly) => judge(&assembly),
         Assembly::None | Assembly::Unreadable => None,
     });
-    judged.find_map(|found| found)
+    judged.next()
 }
 
 fn is_word(byte: u8) -> bool {

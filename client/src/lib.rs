@@ -17,6 +17,7 @@ pub mod link;
 pub mod loopback;
 pub mod process;
 pub mod resolve;
+mod say;
 pub mod stats;
 pub mod store;
 pub mod toolchain;

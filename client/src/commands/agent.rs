@@ -8,6 +8,7 @@ use crate::agent::start::Starter;
 use crate::agent::{Settings, Stay};
 use crate::config::Config;
 use crate::home::Home;
+use crate::say::{complain, say};
 use clap::Subcommand;
 use dccache_protocol::local::AgentStatus;
 use dccache_protocol::time::Clock;
@@ -51,7 +52,7 @@ pub(super) enum AgentCommand {
 
 pub(super) fn run(command: &AgentCommand) -> i32 {
     let Some(path) = Home::location(|name| std::env::var_os(name)) else {
-        eprintln!("dccache: neither DCCACHE_DIR nor HOME is set, so there is no place for the agent");
+        complain!("dccache: neither DCCACHE_DIR nor HOME is set, so there is no place for the agent");
         return FAILED;
     };
     let place = Place::new(&path);
@@ -70,7 +71,7 @@ fn run_agent(place: Place, foreground: bool) -> i32 {
     let config = match config {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("dccache: {error}");
+            complain!("dccache: {error}");
             return USAGE;
         }
     };
@@ -85,7 +86,7 @@ fn run_agent(place: Place, foreground: bool) -> i32 {
 fn status(place: &Place, json: bool) -> i32 {
     match ask::status(place) {
         Ok(status) if json => {
-            println!("{}", serde_json::to_string_pretty(&status).expect("plain numbers and text"));
+            say!("{}", serde_json::to_string_pretty(&status).expect("plain numbers and text"));
             0
         }
         Ok(status) => {
@@ -98,14 +99,14 @@ fn status(place: &Place, json: bool) -> i32 {
 
 fn show(status: &AgentStatus) {
     let cluster = if status.cluster.is_empty() { "none" } else { status.cluster.as_str() };
-    println!("agent      process {}, up {} s", status.pid, status.uptime_s);
-    println!("cluster    {cluster}, layout {}, directory {}", status.epoch, status.trust_epoch);
-    println!("signer     {}", if status.signer.is_empty() { "none" } else { status.signer.as_str() });
-    println!("look-ups   {}, found {}, not accepted {}", status.finds, status.hits, status.distrusted);
-    println!("pushes     {} acknowledged, {} dropped", status.pushed, status.dropped);
-    println!("waiting    {} entries, {} KiB", status.waiting, status.waiting_bytes >> 10);
+    say!("agent      process {}, up {} s", status.pid, status.uptime_s);
+    say!("cluster    {cluster}, layout {}, directory {}", status.epoch, status.trust_epoch);
+    say!("signer     {}", if status.signer.is_empty() { "none" } else { status.signer.as_str() });
+    say!("look-ups   {}, found {}, not accepted {}", status.finds, status.hits, status.distrusted);
+    say!("pushes     {} acknowledged, {} dropped", status.pushed, status.dropped);
+    say!("waiting    {} entries, {} KiB", status.waiting, status.waiting_bytes >> 10);
     for (name, address, state, failure) in &status.nodes {
-        println!("node       {name} {address} {state} {failure}");
+        say!("node       {name} {address} {state} {failure}");
     }
 }
 
@@ -122,7 +123,7 @@ fn flush(place: &Place, patience: Duration) -> i32 {
     match ask::flush(place, patience) {
         Ok(0) => 0,
         Ok(waiting) => {
-            eprintln!("dccache: {waiting} entries still wait; `dccache doctor` says why");
+            complain!("dccache: {waiting} entries still wait; `dccache doctor` says why");
             FAILED
         }
         Err(error) => failed(&error),
@@ -144,6 +145,6 @@ fn failed(error: &dyn Error) -> i32 {
         text = format!("{text}: {next}");
         cause = next.source();
     }
-    eprintln!("dccache: {text}");
+    complain!("dccache: {text}");
     FAILED
 }

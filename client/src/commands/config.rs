@@ -3,6 +3,7 @@
 use super::{USAGE, open_home};
 use crate::config::{Config, ConfigError, KEYS, Key, set};
 use crate::home::Home;
+use crate::say::{complain, say};
 use clap::Subcommand;
 
 /// What to do with the configuration.
@@ -35,20 +36,20 @@ pub(super) fn run(command: Option<&ConfigCommand>) -> i32 {
     };
     match command {
         Some(ConfigCommand::Get { key }) => match Key::find(key) {
-            Some(key) => println!("{}", (key.show)(&config)),
+            Some(key) => say!("{}", (key.show)(&config)),
             None => {
-                eprintln!("dccache: unknown key {key:?}; `dccache config list` shows all");
+                complain!("dccache: unknown key {key:?}; `dccache config list` shows all");
                 return USAGE;
             }
         },
-        _ => KEYS.iter().for_each(|key| println!("{} = {}", key.name, (key.show)(&config))),
+        _ => KEYS.iter().for_each(|key| say!("{} = {}", key.name, (key.show)(&config))),
     }
     0
 }
 
 fn write(key: &str, value: &str) -> i32 {
     let Some(location) = Home::location(|name| std::env::var_os(name)) else {
-        eprintln!("dccache: set HOME or DCCACHE_DIR");
+        complain!("dccache: set HOME or DCCACHE_DIR");
         return USAGE;
     };
     let written = match Home::open(&location) {
@@ -58,7 +59,7 @@ fn write(key: &str, value: &str) -> i32 {
     match written {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("dccache: {error}");
+            complain!("dccache: {error}");
             USAGE
         }
     }

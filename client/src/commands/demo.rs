@@ -1,6 +1,7 @@
 //! `dccache demo`: the whole thing on loopback.
 
 use crate::demo::{DemoOptions, run as run_demo};
+use crate::say::complain;
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
@@ -26,7 +27,7 @@ pub(super) fn run(command: &DemoCommand) -> i32 {
     match run_demo(&options) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("dccache: {error}");
+            complain!("dccache: {error}");
             if error.is_interruption() { INTERRUPTED } else { 1 }
         }
     }

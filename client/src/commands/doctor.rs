@@ -3,6 +3,7 @@
 use super::{USAGE, config};
 use crate::doctor::{examine, exit_code};
 use crate::home::Home;
+use crate::say::{complain, say};
 use clap::Args;
 
 /// What was typed.
@@ -15,21 +16,21 @@ pub(super) struct DoctorCommand {
 
 pub(super) fn run(command: &DoctorCommand) -> i32 {
     let Some(location) = Home::location(|name| std::env::var_os(name)) else {
-        eprintln!("dccache: set HOME or DCCACHE_DIR");
+        complain!("dccache: set HOME or DCCACHE_DIR");
         return USAGE;
     };
     let home = match Home::open(&location) {
         Ok(home) => home,
         Err(error) => {
-            eprintln!("dccache: {}: {error}; set DCCACHE_DIR to a directory of yours", location.display());
+            complain!("dccache: {}: {error}; set DCCACHE_DIR to a directory of yours", location.display());
             return 1;
         }
     };
     let checks = examine(&home, config::load(&home).map_err(|error| error.to_string()));
     if command.json {
-        println!("{}", serde_json::to_string_pretty(&checks).expect("plain text always serializes"));
+        say!("{}", serde_json::to_string_pretty(&checks).expect("plain text always serializes"));
     } else {
-        checks.iter().for_each(|check| println!("{check}"));
+        checks.iter().for_each(|check| say!("{check}"));
     }
     exit_code(&checks)
 }

@@ -2,6 +2,7 @@
 
 use super::open_home;
 use crate::explain::explain;
+use crate::say::complain;
 use crate::stats::last;
 use clap::{Args, ValueEnum};
 use std::os::unix::ffi::OsStrExt;
@@ -33,11 +34,11 @@ pub(super) fn run(command: &ExplainCommand) -> i32 {
     let here = last(&home, Some(directory.as_os_str().as_bytes()));
     match here.or_else(|| last(&home, None)) {
         Some(event) => {
-            print!("{}", explain(&event));
+            crate::say::answer(format_args!("{}", explain(&event)));
             0
         }
         None => {
-            eprintln!("dccache: nothing was compiled yet, or `stats` is off; try `dccache gcc -c x.c`");
+            complain!("dccache: nothing was compiled yet, or `stats` is off; try `dccache gcc -c x.c`");
             1
         }
     }

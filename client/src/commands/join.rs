@@ -4,6 +4,7 @@ use super::{USAGE, open_home};
 use crate::agent::chain;
 use crate::agent::place::Place;
 use crate::cluster::join::{Other, join};
+use crate::say::{complain, say};
 use clap::Args;
 use dccache_protocol::ids::Label;
 use dccache_transport::clock::SystemClock;
@@ -49,26 +50,26 @@ pub(super) fn run(command: &JoinCommand) -> i32 {
     let joined = match runtime {
         Ok(runtime) => runtime.block_on(join(&place, &command.token, operator, other, clock)),
         Err(error) => {
-            eprintln!("dccache: {error}");
+            complain!("dccache: {error}");
             return 1;
         }
     };
     let member = match joined {
         Ok(member) => member,
         Err(error) => {
-            eprintln!("dccache: {}", chain(&error));
+            complain!("dccache: {}", chain(&error));
             return error.exit_code();
         }
     };
     if let Some(namespace) = &command.namespace
         && let Err(error) = crate::config::set(&home, "namespace", namespace.as_str())
     {
-        eprintln!("dccache: {error}");
+        complain!("dccache: {error}");
         return USAGE;
     }
     let namespace = command.namespace.clone().unwrap_or(config.namespace.0);
     let cluster = member.cluster.to_string();
-    println!(
+    say!(
         "joined cluster {} as {} for {}, namespace {namespace}; `dccache doctor` checks the way to every node",
         &cluster[..12],
         member.role,

@@ -11,6 +11,7 @@ mod stats;
 
 use crate::config::Config;
 use crate::home::Home;
+use crate::say::complain;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
@@ -47,15 +48,15 @@ pub fn run(argv: &[OsString]) -> i32 {
 /// Opens the user's directory and reads the configuration as compiles do; otherwise says what is wrong and gives the exit code.
 fn open_home() -> Result<(Home, Config), i32> {
     let Some(location) = Home::location(|name| std::env::var_os(name)) else {
-        eprintln!("dccache: set HOME or DCCACHE_DIR");
+        complain!("dccache: set HOME or DCCACHE_DIR");
         return Err(USAGE);
     };
     let home = Home::open(&location).map_err(|error| {
-        eprintln!("dccache: {}: {error}", location.display());
+        complain!("dccache: {}: {error}", location.display());
         1
     })?;
     let config = config::load(&home).map_err(|error| {
-        eprintln!("dccache: {error}");
+        complain!("dccache: {error}");
         USAGE
     })?;
     Ok((home, config))

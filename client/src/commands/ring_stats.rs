@@ -5,6 +5,7 @@ use crate::agent::chain;
 use crate::agent::place::Place;
 use crate::agent::start::Starter;
 use crate::home::Home;
+use crate::say::{complain, say};
 use dccache_protocol::service::NodeStatus;
 use dccache_protocol::time::Clock;
 use dccache_transport::clock::SystemClock;
@@ -25,12 +26,12 @@ pub(super) fn run(home: &Home, as_json: bool) -> i32 {
     let members = match members {
         Ok(members) => members,
         Err(error) => {
-            eprintln!("dccache: {error}");
+            complain!("dccache: {error}");
             return 1;
         }
     };
     if as_json {
-        println!("{:#}", to_json(&members));
+        say!("{:#}", to_json(&members));
     } else {
         print(&members);
     }
@@ -75,12 +76,18 @@ fn sum(members: &Members) -> NodeStatus {
 }
 
 fn print(members: &Members) {
-    println!(
+    say!(
         "{:<56} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "node", "records", "MiB", "look-ups", "hits", "puts", "copies"
+        "node",
+        "records",
+        "MiB",
+        "look-ups",
+        "hits",
+        "puts",
+        "copies"
     );
     let line = |name: &str, status: &NodeStatus| {
-        println!(
+        say!(
             "{name:<56} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
             status.records,
             status.bytes >> 20,
@@ -93,7 +100,7 @@ fn print(members: &Members) {
     for (name, status) in members {
         match status {
             Some(status) => line(name, status),
-            None => println!("{name:<56} does not answer; `dccache doctor` says why"),
+            None => say!("{name:<56} does not answer; `dccache doctor` says why"),
         }
     }
     line("sum", &sum(members));

@@ -3,6 +3,7 @@
 use super::open_home;
 use crate::config::Config;
 use crate::home::Home;
+use crate::say::{complain, say};
 use crate::stats::{Totals, as_json, as_text, clear, read};
 use crate::store::Store;
 use clap::Args;
@@ -38,16 +39,17 @@ pub(super) fn run(command: &StatsCommand) -> i32 {
         return match clear(&home) {
             Ok(()) => 0,
             Err(error) => {
-                eprintln!("dccache: cannot remove the statistics below {}: {error}", home.path().display());
+                complain!("dccache: cannot remove the statistics below {}: {error}", home.path().display());
                 1
             }
         };
     }
     let (totals, files, bytes) = gather(&home, &config, command.since);
     if command.json {
-        println!("{:#}", as_json(&totals, files, bytes, config.max_size));
+        say!("{:#}", as_json(&totals, files, bytes, config.max_size));
     } else {
-        print!("{}", as_text(&totals, files, bytes, config.max_size));
+        let text = as_text(&totals, files, bytes, config.max_size);
+        crate::say::answer(format_args!("{text}"));
     }
     0
 }

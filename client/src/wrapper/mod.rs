@@ -21,6 +21,7 @@ use crate::home::Home;
 use crate::invocation::{Bypass, Command, CompilerKind, Disk, Plan};
 use crate::process::{exec, is_ignored, standard_streams_are_open};
 use crate::resolve::{Compiler, NotFound};
+use crate::say::complain;
 use crate::stats::{self, Verdict};
 use crate::toolchain::{self, Toolchain};
 use refusal::Refusal;
@@ -77,7 +78,7 @@ fn found(typed: &Typed<'_>, path: Option<&OsStr>, then: impl FnOnce(&Compiler) -
     match (typed.find)(path) {
         Ok(compiler) => then(&compiler),
         Err(error) => {
-            eprintln!("dccache: {error}");
+            complain!("dccache: {error}");
             error.exit_code()
         }
     }
@@ -86,7 +87,7 @@ fn found(typed: &Typed<'_>, path: Option<&OsStr>, then: impl FnOnce(&Compiler) -
 /// Any fault ends here: becomes the compiler, with nothing touched.
 fn untouched(compiler: &Compiler, arguments: &[OsString]) -> i32 {
     let Err(error) = exec(&compiler.program, &compiler.name, arguments);
-    eprintln!("dccache: {}: {error}", compiler.program.display());
+    complain!("dccache: {}: {error}", compiler.program.display());
     126
 }
 

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The user's directory, open.
 #[derive(Debug)]
@@ -105,16 +106,13 @@ impl Home {
     /// Why it could not be written; the old file stays.
     pub fn replace(&self, name: &str, pieces: &[&[u8]]) -> io::Result<()> {
         let temporary = temporary_name(name);
-        let written = self.write_new(&temporary, pieces).and_then(|()| self.rename(&temporary, name));
+        let mut file = self.open_for_writing(&temporary, OFlags::WRONLY | OFlags::EXCL)?;
+        let written = pieces.iter().try_for_each(|piece| file.write_all(piece));
+        let written = written.and_then(|()| self.rename(&temporary, name));
         if written.is_err() {
             let _ = self.remove(&temporary);
         }
         written
-    }
-
-    fn write_new(&self, name: &str, pieces: &[&[u8]]) -> io::Result<()> {
-        let mut file = self.open_for_writing(name, OFlags::WRONLY | OFlags::EXCL)?;
-        pieces.iter().try_for_each(|piece| file.write_all(piece))
     }
 
     /// Renames a file below the directory.
@@ -152,7 +150,14 @@ fn temporary_name(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let (directory, _) = name.rsplit_once('/').unwrap_or((".", name));
     let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{directory}/{TEMPORARY_MARK}{}-{serial}", std::process::id())
+    format!("{directory}/{TEMPORARY_MARK}{}-{serial}", unique_part())
+}
+
+/// Returns a part of a name that no other living process makes. Containers that share a directory number their processes alike,
+/// so the number alone does not tell them apart; the time in ns does.
+pub(crate) fn unique_part() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{:x}", std::process::id(), now.as_nanos())
 }
 
 #[cfg(test)]
@@ -182,6 +187,24 @@ mod tests {
         assert_eq!((mode("."), mode("a"), mode("a/b"), mode("a/b/file")), (0o700, 0o700, 0o700, 0o600));
         assert_eq!(home.read("a/b/file", 6).unwrap(), b"onetwo");
         assert!(home.read("a/b/file", 5).is_err(), "longer than allowed");
+    }
+
+    #[test]
+    fn two_processes_of_one_number_do_not_share_temporary_names() {
+        let names: Vec<String> = (0..100).map(|_| unique_part()).collect();
+        assert!(names.windows(2).any(|pair| pair[0] != pair[1]), "the number alone does not make it");
+    }
+
+    #[test]
+    fn a_temporary_file_of_another_stays_when_a_replacement_fails() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(place.path()).unwrap();
+        // The target is a directory, so that the rename fails: what was written goes, and nothing else.
+        home.replace("a/target/file", &[b"kept"]).unwrap();
+        home.replace("a/.tmp-1-0", &[b"another's"]).unwrap();
+        assert!(home.replace("a/target", &[b"new"]).is_err());
+        let left = std::fs::read_dir(place.path().join("a")).unwrap().count();
+        assert_eq!((left, home.read("a/.tmp-1-0", 100).unwrap()), (2, b"another's".to_vec()));
     }
 
     #[test]

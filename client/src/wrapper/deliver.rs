@@ -4,6 +4,7 @@
 
 use super::setting::{Setting, Tally};
 use crate::depfile;
+use crate::home::unique_part;
 use crate::process::write_all;
 use crate::store::LocalEntry;
 use dccache_protocol::codec::Format;
@@ -56,11 +57,12 @@ impl Setting<'_> {
 }
 
 /// Puts an output in place: a new file beside it, the old one unlinked, then a rename. A rename over an existing file would make some
-/// file systems flush.
+/// file systems flush. The umask decides its mode, as for the compiler's.
 fn replace_output(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    let temporary = directory.join(format!(".dccache-{}.tmp", std::process::id()));
-    let written = write_new(&temporary, content).and_then(|()| {
+    let temporary = directory.join(format!(".dccache-{}.tmp", unique_part()));
+    let mut file = File::options().write(true).create_new(true).open(&temporary)?;
+    let written = file.write_all(content).and_then(|()| {
         match fs::symlink_metadata(path) {
             Ok(old) if old.is_file() => fs::remove_file(path)?,
             // What is no regular file is never replaced, whatever it became since the call was looked at.
@@ -73,18 +75,4 @@ fn replace_output(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written
-}
-
-/// Writes a new file; the umask decides its mode, as for the compiler's.
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let create = || File::options().write(true).create_new(true).open(path);
-    let mut file = match create() {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Left by a process of our number that died.
-            fs::remove_file(path)?;
-            create()?
-        }
-        other => other?,
-    };
-    file.write_all(content)
 }

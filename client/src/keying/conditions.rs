@@ -1,6 +1,6 @@
 //! Conditions beside the keys: when a compile is not looked up at all, and when its result is not stored.
 
-use crate::cpp::{FileFacts, Preprocessed};
+use crate::cpp::{EnteredFile, FileFacts, Preprocessed};
 use crate::depfile;
 use crate::invocation::{Bypass, FileKind, Files, Invocation, KeyRole, Reason};
 use dccache_protocol::depend::Depend;
@@ -91,8 +91,9 @@ pub fn messages_show_arguments(invocation: &Invocation, messages: &[u8]) -> bool
 
 /// Looks for a precompiled header that the compiler could take silently in place of a header.
 ///
-/// GCC takes `X.gch` for the first header only, from any directory of the chain up to the header's own; clang takes
-/// `X.pch` or `X.gch` for `-include X`. `chain` lists the directories in which the toolchain searches, in any order.
+/// GCC takes `X.gch` for the first header that is opened at all, from any directory of the chain up to the header's own. Before
+/// it only the header that gcc includes by itself does not count, which could have one too. Clang takes `X.pch` or `X.gch`
+/// for `-include X`. `chain` lists the directories in which the toolchain searches, in any order.
 pub fn precompiled_header(
     invocation: &Invocation,
     text: &Preprocessed<'_>,
@@ -109,7 +110,7 @@ pub fn precompiled_header(
         let directories: Vec<&[u8]> =
             chain.iter().chain(&invocation.include_directories).map(Vec::as_slice).collect();
         let source_directory = parent(&invocation.source);
-        for file in text.files().iter().skip(1).filter(|file| file.leads) {
+        for file in first_headers(text) {
             candidates.push([file.path.as_slice(), b".gch"].concat());
             for spelling in spellings(&file.path, &directories, source_directory) {
                 let beside = directories
@@ -122,6 +123,16 @@ pub fn precompiled_header(
     }
     let found = candidates.into_iter().find(|name| present(name))?;
     Some(Bypass::new(Reason::CouldNotUsePrecompiledHeader, found))
+}
+
+/// Header that gcc includes by itself before any other, where its target has one.
+const PREINCLUDED: &[u8] = b"/stdc-predef.h";
+
+/// Returns the headers in place of which gcc can take a precompiled one.
+fn first_headers<'a>(text: &'a Preprocessed<'_>) -> impl Iterator<Item = &'a EnteredFile> {
+    let mut open = true;
+    let headers = text.files().iter().skip(1).take_while(|file| file.leads);
+    headers.take_while(move |file| std::mem::replace(&mut open, file.path.ends_with(PREINCLUDED)))
 }
 
 fn parent(path: &[u8]) -> &[u8] {

@@ -72,11 +72,16 @@ pub(crate) async fn alias(core: &Arc<Core>, payload: Payload) -> Result<Admitted
 pub(crate) async fn replica(core: &Arc<Core>, record: Held) -> Result<Held, Refusal> {
     let Held { id, kind, stamp, payload } = record;
     // Stamps only grow: one from the far future would be followed by every node, and nothing could replace its record.
-    if stamp.millis() > core.clock.now().plus_ms(STAMP_AHEAD_MAX_MS) {
+    let latest = core.clock.now().plus_ms(STAMP_AHEAD_MAX_MS);
+    let is_sound = |stamp: ReceiptStamp| stamp.millis() <= latest;
+    if !is_sound(stamp) {
         return Err(Refusal::Malformed);
     }
     if kind == RecordKind::Manifest {
-        Manifest::from_bytes(&payload).map_err(|_| Refusal::Malformed)?;
+        let manifest = Manifest::from_bytes(&payload).map_err(|_| Refusal::Malformed)?;
+        if !manifest.suggestions.iter().all(|suggestion| is_sound(suggestion.received)) {
+            return Err(Refusal::Malformed);
+        }
         return Ok(Held { id, kind, stamp, payload });
     }
     let admitted = admit(core, payload, kind, Some(stamp)).await?;

@@ -3,8 +3,8 @@
 use crate::support::*;
 use dccache_protocol::codec::Format as _;
 use dccache_protocol::ids::{Namespace, NodeId};
-use dccache_protocol::keys::RecordId;
-use dccache_protocol::manifest::Manifest;
+use dccache_protocol::keys::{DirectKey, RecordId};
+use dccache_protocol::manifest::{Manifest, Suggestion};
 use dccache_protocol::service::{Bytes, CacheClient, RecordKind, RecordMessage, Refusal, Replicate};
 use dccache_protocol::time::{Clock as _, ReceiptStamp};
 use dccache_transport::clock::SystemClock;
@@ -73,6 +73,15 @@ async fn a_lying_node_plants_nothing_and_replaces_nothing() {
     // Nobody signs manifests; one in the place of a bundle would be a miss for everybody.
     let manifest = Manifest::default().to_bytes();
     assert_eq!(liar.replicate(id(1), RecordKind::Manifest, hour, manifest).await, Some(Refusal::Malformed));
+    // A suggestion that would stay the newest for ever.
+    let suggestion = Suggestion {
+        inputs: Vec::new(),
+        absent: Vec::new(),
+        direct: DirectKey::from_digest(*id(9).digest()),
+        received: ReceiptStamp(u64::MAX),
+    };
+    let manifest = Manifest { suggestions: vec![suggestion] }.to_bytes();
+    assert_eq!(liar.replicate(id(9), RecordKind::Manifest, 0, manifest).await, Some(Refusal::Malformed));
     // It is a member and no voter, so it has nothing to say to the control plane's engine.
     let ask = async |cache: CacheClient, context| cache.raft(context, Bytes(vec![1, 2, 3])).await;
     let addresses = liar.client.addresses(liar.victim);

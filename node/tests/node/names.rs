@@ -1,14 +1,18 @@
 //! Second names and manifests: an alias leads to its bundle on whichever node it is, suggestions merge on every replica.
 
 use crate::support::*;
+use dccache_node::Node;
+use dccache_protocol::bundle::{Body, encode};
 use dccache_protocol::codec::Format as _;
 use dccache_protocol::digest::Digest;
-use dccache_protocol::entry::{Alias, AliasClaim, outcome_digest};
+use dccache_protocol::entry::{Alias, AliasClaim, Claim, Entry, outcome_digest};
 use dccache_protocol::ids::Namespace;
 use dccache_protocol::keys::{DirectKey, EntryKey, ManifestKey, RootPath};
 use dccache_protocol::manifest::{Manifest, Suggestion};
 use dccache_protocol::service::{Bytes, CacheClient, FindManifest, PutAlias, Suggest};
 use dccache_protocol::time::ReceiptStamp;
+use dccache_transport::clock::SystemClock;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A key in the partition of `number`.
@@ -18,6 +22,48 @@ fn direct(number: u32, last: u8) -> DirectKey {
     DirectKey::from_digest(Digest::from_bytes(bytes))
 }
 
+/// Gives the bundle of `number` a second name, and returns it.
+async fn put_alias(client: &Client, number: u32) -> Alias {
+    let claim = AliasClaim {
+        cluster: client.cluster,
+        namespace: Namespace::default(),
+        key: direct(number, 0),
+        target: key(number),
+        outcome: outcome_digest(&client.claim(number, &content(number)).outcome),
+        signer: client.signer.public().signer_id(),
+    };
+    let alias = Alias::sign(claim, &client.signer);
+    let put = PutAlias { epoch: client.layout().epoch, alias: Bytes(alias.to_bytes()) };
+    let owners = client.owners(EntryKey::Direct(direct(number, 0)));
+    let ask = async |cache: CacheClient, context| cache.put_alias(context, put).await;
+    let deadline = Instant::now() + DEADLINE;
+    let answer = client.pool.call(owners[0], &client.addresses(owners[0]), deadline, ask).await.unwrap();
+    assert_eq!(answer.result.unwrap().copies as usize, owners.len());
+    alias
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_replaces_an_alias_also_after_the_clock_went_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = cluster(dir.path(), 1).await;
+    let mut client = writer(&nodes, 1).await;
+    client.put(1).await;
+    put_alias(&client, 1).await;
+    nodes.pop().unwrap().drain().await.unwrap();
+    let mut settings = settings(dir.path(), 1);
+    (settings.listen, settings.clock) = (None, Arc::new(SystemClock::with_offset_ms(-30 * 60 * 1000)));
+    nodes.push(Node::serve(settings).await.unwrap());
+
+    let second = EntryKey::Direct(direct(1, 0));
+    let claim = Claim { key: second, ..client.claim(1, b"of its own") };
+    let body = Body::pack([b"of its own".as_slice(), b"", b""]);
+    let bundle = encode(&Entry::sign(claim, &client.signer), &body.table, &body.bytes);
+    let answer = client.put_at(nodes[0].id(), client.layout().epoch, bundle.clone()).await.unwrap();
+    assert!(answer.result.unwrap().is_acknowledged());
+    let found = client.find_at(nodes[0].id(), second).await.unwrap().result.unwrap().unwrap();
+    assert_eq!((found.alias.is_none(), inline(&found)), (true, bundle));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_leads_to_a_bundle_of_other_owners() {
     let dir = tempfile::tempdir().unwrap();
@@ -25,23 +71,8 @@ async fn an_alias_leads_to_a_bundle_of_other_owners() {
     let mut client = writer(&nodes, 1).await;
     for number in 0..12 {
         client.put(number).await;
-        let claim = AliasClaim {
-            cluster: client.cluster,
-            namespace: Namespace::default(),
-            key: direct(number, 0),
-            target: key(number),
-            outcome: outcome_digest(&client.claim(number, &content(number)).outcome),
-            signer: client.signer.public().signer_id(),
-        };
-        let alias = Alias::sign(claim, &client.signer);
-        let epoch = client.layout().epoch;
-        let put = PutAlias { epoch, alias: Bytes(alias.to_bytes()) };
+        let alias = put_alias(&client, number).await;
         let second = EntryKey::Direct(direct(number, 0));
-        let owner = client.owners(second)[0];
-        let ask = async |cache: CacheClient, context| cache.put_alias(context, put).await;
-        let deadline = Instant::now() + DEADLINE;
-        let answer = client.pool.call(owner, &client.addresses(owner), deadline, ask).await.unwrap();
-        assert_eq!(answer.result.unwrap().copies, 2);
         for owner in client.owners(second) {
             let found = client.find_at(owner, second).await.unwrap().result.unwrap().unwrap();
             assert_eq!(found.alias, Some(Bytes(alias.to_bytes())));

@@ -50,7 +50,11 @@ impl Steward {
             acknowledge(&core, &now).await;
             tokio::select! {
                 () = core.draining.cancelled() => return,
-                changed = state.changed() => if changed.is_err() { return },
+                changed = state.changed() => if changed.is_err() {
+                    // Raft goes on with nothing that its disk may have forgotten; the data plane needs none of it.
+                    tracing::error!("the control plane of this node has stopped: restart the node once its disk takes writes");
+                    return;
+                },
                 _ = pending.changed() => {}
                 _ = layouts.changed() => {}
                 () = tokio::time::sleep(TICK) => {}

@@ -33,9 +33,9 @@ fn a_node_with_a_full_disk_ends_no_build_and_takes_what_waits_once_it_has_space(
 #[test]
 fn flipped_bytes_in_a_nodes_segments_are_never_served_and_heal_from_the_other_node() {
     let mut ring = Ring::of(2);
-    let (one, two) = (ring.site("one"), ring.site("two"));
+    let [one, two, three, four] = ["one", "two", "three", "four"].map(|name| ring.site(name));
     let units = one.write_units("unit", 60);
-    two.write_units("unit", 60);
+    [&two, &three, &four].iter().for_each(|site| drop(site.write_units("unit", 60)));
     one.assert_units_as_without(&units);
     one.workstation().flush().unwrap();
     assert_eq!(one.agent()["dropped"], 0);
@@ -60,15 +60,19 @@ fn flipped_bytes_in_a_nodes_segments_are_never_served_and_heal_from_the_other_no
 
     two.assert_units_as_without(&units);
     // A record whose head is damaged is forgotten, not quarantined; the node cannot know that it should ask the other for it.
-    let (served, healed) = (two.count("/hits/ring"), ring.status(1, "healed"));
-    assert!(served >= 50 && healed >= 5, "{healed} healed, {}", two.stats());
-    let distrusted = two.agent()["distrusted"].as_u64();
+    let (served, distrusted) = (two.count("/hits/ring"), two.agent()["distrusted"].as_u64());
+    assert!(served >= 50, "{}", two.stats());
     assert_eq!(distrusted, Some(0), "a node checks what it reads before it serves it: {}", two.agent());
 
+    // Alone, the damaged node has gaps, and still nothing wrong.
+    ring.nodes[0].kill();
+    three.assert_units_as_without(&units[..20]);
+    assert_eq!(three.agent()["distrusted"], 0, "{}", three.agent());
+    assert!(ring.status(1, "quarantined") >= 1, "{:?}", ring.nodes[1].admin(&["status", "--json"]));
+
     // Nothing acknowledged is lost: the other node alone has it all.
-    two.workstation().flush().unwrap();
+    ring.restart(0);
     ring.nodes[1].kill();
-    two.forget();
-    two.assert_units_as_without(&units);
-    assert_eq!(two.count("/hits/ring"), served + 60, "{}", two.stats());
+    four.assert_units_as_without(&units);
+    assert_eq!(four.count("/hits/ring"), 60, "{}", four.stats());
 }

@@ -48,6 +48,9 @@ fn classify(argv: Vec<OsString>) -> Typed {
 }
 
 fn compiler_at(argv: Vec<OsString>, index: usize) -> Typed {
+    // A launcher and a compiler variable can both name us: `dccache dccache gcc` is `dccache gcc`.
+    let ours = argv[index..].iter().take_while(|word| base_name(word) == "dccache").count();
+    let index = if argv.len() > index + ours { index + ours } else { index };
     let mut words = argv.into_iter().skip(index);
     let word = words.next().unwrap_or_default();
     Typed::Compiler { word, arguments: words.collect() }
@@ -76,6 +79,10 @@ mod tests {
 
     #[test]
     fn two_dashes_make_the_next_word_a_compiler_whatever_it_is() {
+        assert!(
+            matches!(typed(&["dccache", "/x/dccache", "dccache", "cc"]), Typed::Compiler { word, .. } if word == "cc")
+        );
+        assert!(matches!(typed(&["dccache", "dccache"]), Typed::Compiler { word, .. } if word == "dccache"));
         let Typed::Compiler { word, arguments } = typed(&["dccache", "--", "stats", "-c", "--"]) else {
             panic!("a compiler")
         };

@@ -41,6 +41,13 @@ pub enum NotFound {
     Directory(OsString),
 }
 
+impl Compiler {
+    /// Tells whether it is a program that stands in front of compilers, asked for by its own name: it runs as it is.
+    pub fn is_other_cache(&self) -> bool {
+        self.program.file_name().is_some_and(is_other_cache)
+    }
+}
+
 impl NotFound {
     /// Returns the exit code that a shell gives: 127 for absent, 126 for not executable.
     pub fn exit_code(&self) -> i32 {
@@ -79,7 +86,8 @@ fn by_path(word: &OsStr, path: Option<&OsStr>) -> Result<Compiler, NotFound> {
     if !is_executable(&metadata) {
         return Err(NotFound::NotExecutable(word.to_owned()));
     }
-    if is_stand_in(file, &metadata, ourselves().as_ref()) {
+    let asked_for = is_other_cache(file.file_name().unwrap_or(word));
+    if is_stand_in(file, &metadata, ourselves().as_ref(), asked_for) {
         return behind_link(file.file_name().unwrap_or(word), path);
     }
     Ok(Compiler { program: file.to_owned(), name: word.to_owned() })
@@ -88,7 +96,7 @@ fn by_path(word: &OsStr, path: Option<&OsStr>) -> Result<Compiler, NotFound> {
 fn search(name: &OsStr, path: Option<&OsStr>, mut skipped: u32) -> Result<Compiler, NotFound> {
     // The shells' own default where PATH is unset.
     let path = path.unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
-    let ourselves = ourselves();
+    let (ourselves, asked_for) = (ourselves(), is_other_cache(name));
     let mut refused = false;
     for directory in std::env::split_paths(path) {
         let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
@@ -99,7 +107,7 @@ fn search(name: &OsStr, path: Option<&OsStr>, mut skipped: u32) -> Result<Compil
         }
         if !is_executable(&metadata) {
             refused = true;
-        } else if is_stand_in(&program, &metadata, ourselves.as_ref()) {
+        } else if is_stand_in(&program, &metadata, ourselves.as_ref(), asked_for) {
             skipped += 1;
         } else {
             let name = if skipped > 0 { program.as_os_str().to_owned() } else { name.to_owned() };
@@ -118,11 +126,15 @@ fn ourselves() -> Option<Metadata> {
     fs::metadata("/proc/self/exe").ok()
 }
 
-/// Tells whether a program is ourselves, another cache, or a script that calls one of them.
-fn is_stand_in(program: &Path, metadata: &Metadata, ourselves: Option<&Metadata>) -> bool {
+/// Tells whether a program is ourselves, another cache, or a script that calls one of them. Where another cache was `asked_for` by its own
+/// name, as in `dccache distcc gcc`, only we are passed over.
+fn is_stand_in(program: &Path, metadata: &Metadata, ourselves: Option<&Metadata>, asked_for: bool) -> bool {
     let same_file = |other: &Metadata| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino());
     if ourselves.is_some_and(same_file) {
         return true;
+    }
+    if asked_for {
+        return false;
     }
     let is_link = fs::symlink_metadata(program).is_ok_and(|own| own.file_type().is_symlink());
     let target = if is_link { fs::canonicalize(program).ok() } else { None };
@@ -131,7 +143,11 @@ fn is_stand_in(program: &Path, metadata: &Metadata, ourselves: Option<&Metadata>
 }
 
 fn is_cache_name(name: &[u8]) -> bool {
-    name.starts_with(b"dccache") || OTHER_CACHES.iter().any(|cache| name == cache.as_bytes())
+    name.starts_with(b"dccache") || is_other_cache(OsStr::from_bytes(name))
+}
+
+fn is_other_cache(name: &OsStr) -> bool {
+    OTHER_CACHES.iter().any(|cache| name == *cache)
 }
 
 /// Tells whether a script has a line whose command is us or another cache. A script of the compiler's name that calls us by that

@@ -128,6 +128,22 @@ fn a_script_of_the_compilers_name_that_calls_us_is_no_endless_loop() {
 }
 
 #[test]
+fn another_cache_that_is_asked_for_by_name_runs_as_it_is_and_we_ourselves_are_skipped() {
+    let place = Place::new();
+    place.write("a.c", "int a;\n");
+    let distcc = place.script("bin/distcc", "#!/bin/sh\nexec \"$@\"\n");
+    let path = format!("{}:{}", distcc.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    for (number, word) in ["distcc", distcc.to_str().unwrap()].into_iter().enumerate() {
+        let mut command = place.command(DCCACHE);
+        let output = command.env("PATH", &path).args([word, "gcc", "-c", "a.c"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(place.stat("/bypass_reasons/unsupported_compiler"), number as u64 + 1);
+    }
+    assert!(place.run(&[DCCACHE, "gcc", "-c", "a.c"]).status.success());
+    assert_eq!(place.stat("/misses"), 1, "{}", place.explain());
+}
+
+#[test]
 fn a_script_as_a_driver_is_left_alone() {
     let place = Place::new();
     place.write("a.c", "int a;\n");

@@ -151,6 +151,9 @@ fn prepare<'a>(
     compiler: &'a Compiler,
     arguments: &'a [OsString],
 ) -> Result<Setting<'a>, Refusal> {
+    if compiler.is_other_cache() {
+        return Err(Refusal::because("unsupported_compiler", compiler.name.as_bytes()));
+    }
     let directory = std::env::current_dir().map_err(|_| Refusal::ours("bad_working_directory"))?;
     let environment: Vec<(Vec<u8>, Vec<u8>)> = std::env::vars_os()
         .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))

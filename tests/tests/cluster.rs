@@ -2,10 +2,11 @@
 //!
 //! Invariant under test: nothing acknowledged is lost, no byte is wrong, no compile fails.
 
+#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
+
 use dccache::loopback::{Interrupt, NodeProcess, Workstation};
 use dccache_tests::Binaries;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Bundles of the test, all clients together.
 const BUNDLES: usize = 5_000;

@@ -6,6 +6,7 @@ use dccache_protocol::ids::{Namespace, NodeId};
 use dccache_protocol::keys::{DirectKey, RecordId};
 use dccache_protocol::manifest::{Manifest, Suggestion};
 use dccache_protocol::service::{Bytes, CacheClient, RecordKind, RecordMessage, Refusal, Replicate};
+use dccache_protocol::signing::SigningKey;
 use dccache_protocol::time::{Clock as _, ReceiptStamp};
 use dccache_transport::clock::SystemClock;
 use dccache_transport::dial::Dialer;
@@ -95,4 +96,18 @@ async fn a_lying_node_plants_nothing_and_replaces_nothing() {
     // What holds is taken from it like from anybody.
     assert_eq!(liar.replicate(id(2), bundle, hour, good.clone()).await, None);
     assert_eq!(client.find(2).await, Some(good));
+}
+
+/// A hand-off skips what is forbidden; what is only not known yet it must pull again, or the copy would be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_signer_that_is_not_known_yet_is_to_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = cluster(dir.path(), 2).await;
+    let client = writer(&nodes, 1).await;
+    nodes.pop().unwrap().drain().await.unwrap();
+    let mut liar = Liar::with(&dir.path().join("2/identity"), client, nodes[0].id());
+    liar.client.signer = SigningKey::from_seed(&[77; 32]);
+    let bundle = liar.client.bundle(1, &content(1));
+    let id = key(1).record_id(&Namespace::default());
+    assert_eq!(liar.replicate(id, RecordKind::Bundle, 0, bundle).await, Some(Refusal::Unavailable));
 }

@@ -1,5 +1,9 @@
 //! The wrapper's way to the ring: through the agent, within a budget, and never needed.
 
+mod times;
+
+pub use times::TimeSlot;
+
 use crate::agent::line::{Line, LineError};
 use crate::agent::place::Place;
 use crate::agent::start::Starter;
@@ -11,9 +15,6 @@ use dccache_protocol::keys::EntryKey;
 use dccache_protocol::local::{Distrust, Job, Reply, Request, Unavailable};
 use dccache_protocol::time::UnixMillis;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Time that a look-up may take in ms where the compile's own time is not known.
-pub const BUDGET_MS: u32 = 300;
 
 /// Added to the agent's own budget before the wrapper gives the agent up: the agent answers that the time is over, and that answer takes a moment.
 const GRACE: Duration = Duration::from_millis(50);
@@ -56,11 +57,11 @@ impl<'a> Link<'a> {
         Some(Self { config, starter, line: None })
     }
 
-    /// Looks for keys on the ring, in order of preference, within [`BUDGET_MS`]; bulk bytes extend it.
-    pub fn find(&mut self, keys: &[EntryKey]) -> Answer {
+    /// Looks for keys on the ring, in order of preference, within `budget_ms`; bulk bytes extend it.
+    pub fn find(&mut self, keys: &[EntryKey], budget_ms: u32) -> Answer {
         let namespace = self.config.namespace.clone();
-        let request = Request::Find { namespace, keys: keys.to_vec(), budget_ms: BUDGET_MS };
-        let patience = Duration::from_millis(BUDGET_MS.into()) + GRACE;
+        let request = Request::Find { namespace, keys: keys.to_vec(), budget_ms };
+        let patience = Duration::from_millis(budget_ms.into()) + GRACE;
         match self.call(&request, &[], patience) {
             Some((Reply::Found { key, outcome, signer, trust_epoch, table }, bytes))
                 if keys.contains(&key) =>

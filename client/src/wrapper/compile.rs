@@ -155,6 +155,7 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) {
         let Some(mut link) = link else { return };
+        self.time_slot().note(self.home, entry.outcome.wall_ms);
         let job = self.job(known, key, entry);
         if let Err(name) = link.push(job, entry) {
             tally.fault(name);

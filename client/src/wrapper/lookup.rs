@@ -131,7 +131,7 @@ impl Setting<'_> {
         probes: &[EntryKey],
         tally: &mut Tally,
     ) -> Option<(EntryKey, Box<LocalEntry>)> {
-        match link?.find(probes) {
+        match link?.find(probes, self.time_slot().budget_ms(self.home)) {
             Answer::Found { key, entry } => Some((key, entry)),
             Answer::Missed => None,
             Answer::Fault(name) => {

@@ -5,6 +5,7 @@ use crate::cpp::Places;
 use crate::home::Home;
 use crate::invocation::{ColorRequest, Disk, Invocation};
 use crate::keying::Color;
+use crate::link::TimeSlot;
 use crate::resolve::Compiler;
 use crate::stats::{Event, Verdict};
 use crate::toolchain::Toolchain;
@@ -42,6 +43,11 @@ impl Setting<'_> {
     /// Returns a path of the call, seen from the working directory.
     pub(super) fn path(&self, spelled: &[u8]) -> PathBuf {
         self.directory.join(OsStr::from_bytes(spelled))
+    }
+
+    /// Returns where the time of this command is kept.
+    pub(super) fn time_slot(&self) -> TimeSlot {
+        TimeSlot::of(&self.invocation.working_directory, &self.argv)
     }
 
     /// Tells whether the compiler would write colours if it wrote to our stderr.

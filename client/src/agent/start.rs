@@ -90,6 +90,15 @@ impl Starter {
         }
     }
 
+    /// Lets the next one try at once: for a person who asks, and is not to be held back by what wrappers met.
+    pub fn forget_failures(&self) {
+        if self.place.starting().is_file()
+            && let Ok(file) = self.open_marker()
+        {
+            let _ = file.set_len(0);
+        }
+    }
+
     /// Tells whether nobody tries at `now` because of an earlier failure.
     pub fn is_backed_off(&self, now: UnixMillis) -> bool {
         let until = std::fs::read(self.place.starting()).ok().and_then(|text| parse_marker(&text));
@@ -213,6 +222,15 @@ mod tests {
         let (_home, starter) = starter("/bin/true");
         assert!(matches!(starter.reach(PATIENCE, NOW), Err(Unreached::Left)));
         assert!(matches!(starter.reach(PATIENCE, NOW), Err(Unreached::BackedOff)));
+    }
+
+    #[test]
+    fn a_person_who_asks_is_not_held_back_by_earlier_failures() {
+        let (_home, starter) = starter("/nonexistent/dccache");
+        assert!(matches!(starter.reach(PATIENCE, NOW), Err(Unreached::Start(_))));
+        assert!(matches!(starter.reach(PATIENCE, NOW), Err(Unreached::BackedOff)));
+        starter.forget_failures();
+        assert!(matches!(starter.reach(PATIENCE, NOW), Err(Unreached::Start(_))));
     }
 
     #[test]

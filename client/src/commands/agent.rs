@@ -116,6 +116,7 @@ fn flush(place: &Place, patience: Duration) -> i32 {
         Err(error) => return failed(&error),
     };
     // Pushes may wait in the journal of an agent that was killed.
+    starter.forget_failures();
     let now = SystemClock::from_environment().now();
     if let Err(error) = starter.reach(START, now) {
         return failed(&error);

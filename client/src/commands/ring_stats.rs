@@ -21,6 +21,7 @@ pub(super) fn run(home: &Home, as_json: bool) -> i32 {
     let now = SystemClock::from_environment().now();
     let reached = Starter::of_this_program(place.clone())
         .map_err(|error| error.to_string())
+        .inspect(Starter::forget_failures)
         .and_then(|starter| starter.reach(START, now).map_err(|error| chain(&error)));
     let members = reached.and_then(|_| ask::cluster(&place).map_err(|error| chain(&error)));
     let members = match members {

@@ -1,12 +1,14 @@
 //! Single flight: of all processes of this machine that want one key, one compiles.
 //!
 //! A kernel lock on a file named by the key, so that a death frees it. The file is unlinked by whoever held it, under the
-//! lock; who then gets the lock of an unlinked file opens the name anew.
+//! lock; who then gets the lock of an unlinked file opens the name anew. The holder writes its process id into the file, so that
+//! nobody waits for one that is stopped.
 
 use crate::home::Home;
 use dccache_protocol::keys::EntryKey;
 use rustix::fs::OFlags;
 use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,6 +22,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// Longest pause between two tries; small against any compile that is worth waiting for.
 const PAUSE_MAX: Duration = Duration::from_millis(16);
+
+/// Most bytes of a lock file: a process id in decimal.
+const PID_MAX: u64 = 16;
 
 /// The right to compile a key.
 #[derive(Debug)]
@@ -55,12 +60,18 @@ pub fn take_off<'a>(home: &'a Home, key: &EntryKey) -> Flight<'a> {
     while let Ok(lock) = home.open_for_writing(&name, OFlags::RDWR) {
         match lock.try_lock() {
             Ok(()) if lock.metadata().is_ok_and(|file| file.nlink() > 0) => {
+                let _ = lock
+                    .set_len(0)
+                    .and_then(|()| (&lock).write_all(std::process::id().to_string().as_bytes()));
                 let held = Held { home, name, _lock: lock };
                 return if waited { Flight::AfterAnother(held) } else { Flight::First(held) };
             }
             Ok(()) => waited = true,
             Err(TryLockError::WouldBlock) if start.elapsed() < WAIT_MAX => {
                 waited = true;
+                if pause == PAUSE_MAX && holder_is_stopped(home, &name) {
+                    break;
+                }
                 sleep(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
             }
@@ -68,4 +79,17 @@ pub fn take_off<'a>(home: &'a Home, key: &EntryKey) -> Flight<'a> {
         }
     }
     Flight::Unlocked
+}
+
+/// Whether the process that holds a lock is stopped (Ctrl-Z, a debugger): it may go on tomorrow.
+///
+/// A holder in another process namespace cannot be seen, or is taken for another process: then the wait is too long or too short, and
+/// nothing else.
+fn holder_is_stopped(home: &Home, name: &str) -> bool {
+    let pid =
+        home.read(name, PID_MAX).ok().and_then(|text| String::from_utf8(text).ok()?.parse::<u32>().ok());
+    let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    // Source: proc(5): the state follows the name in parentheses, which may itself hold parentheses.
+    let state = stat.as_deref().and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
+    matches!(state, Some('T' | 't'))
 }

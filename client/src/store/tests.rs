@@ -160,3 +160,15 @@ fn who_waited_for_a_flight_is_told_so() {
         waiter.join().unwrap();
     });
 }
+
+#[test]
+fn nobody_waits_for_a_holder_that_is_stopped() {
+    let (place, home) = home();
+    let _held = take_off(&home, &key(7, 1));
+    let mut stopped = std::process::Command::new("sh").args(["-c", "kill -STOP $$"]).spawn().unwrap();
+    let lock = place.path().join(format!("locks/{}", key(7, 1).digest()));
+    std::fs::write(lock, stopped.id().to_string()).unwrap();
+    assert!(matches!(take_off(&home, &key(7, 1)), Flight::Unlocked));
+    stopped.kill().unwrap();
+    stopped.wait().unwrap();
+}

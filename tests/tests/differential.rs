@@ -101,7 +101,7 @@ fn plain_cold_warm_and_ring_agree_on_every_output_of_three_code_bases() {
         }
     }
     let plain: Vec<Outputs> = cases.iter().map(|case| case.run(Command::new(case.compiler))).collect();
-    let mut compare = |what: &str, workstation: &Workstation| {
+    let compare = |what: &str, workstation: &Workstation| {
         for (case, expected) in cases.iter().zip(&plain) {
             case.assert_same(what, expected, &case.run(wrapped(workstation, case.compiler)));
         }

@@ -54,7 +54,7 @@ fn an_interrupted_demo_says_so_and_leaves_nothing_behind() {
 fn processes_that_mention(path: &Path) -> Vec<String> {
     let needle = path.to_string_lossy().into_owned();
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+    for entry in std::fs::read_dir("/proc").expect("Linux lists processes").flatten() {
         if !entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
         }

@@ -43,7 +43,7 @@ impl Case<'_> {
         let _ = std::fs::remove_file(&dependencies);
         front.current_dir(&self.base.root).args(self.flags).args(&self.base.options);
         front.args(["-MD", "-MP", "-c"]).arg(self.unit).arg("-o").arg(&object);
-        let Output { status, stdout, stderr } = front.output().unwrap();
+        let Output { status, stdout, stderr } = front.output().expect("the compiler starts");
         let read = |path: &Path| std::fs::read(path).ok();
         Outputs {
             code: status.code(),

@@ -2,6 +2,7 @@
 
 use super::build::Build;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use std::io::Write as _;
 use std::sync::Mutex;
 
 /// Progress of one build after the other; a bar on a terminal, one line per build elsewhere.
@@ -18,7 +19,7 @@ impl Progress {
 
     /// Says one line above the bar.
     pub(super) fn say(&self, line: &str) {
-        println!("{line}");
+        let _ = writeln!(std::io::stdout(), "{line}");
     }
 
     /// Begins a build of `units` files.

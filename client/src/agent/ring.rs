@@ -140,7 +140,7 @@ impl Ring {
 
     /// Asks a node, and learns from its answer how fast it is and whether there is a newer layout.
     ///
-    /// Cancel safety: a request that is dropped after [`Unmeasured::lost`] counts against the node, else it says nothing of it.
+    /// Cancel safety: a request that is dropped after [`LOST`] counts against the node, else it says nothing of it.
     pub(super) async fn ask<T>(
         self: &Arc<Self>,
         node: &Node,

@@ -1,6 +1,6 @@
 //! Dependency files: parsed into tokens when a compile is stored, and written for each call in its compiler's own layout.
 //!
-//! Invariant: [`capture`] gives tokens only if [`write`] makes of them, byte for byte, the file that the compiler wrote. What
+//! Invariant: [`capture`] gives tokens only if [`write()`] makes of them, byte for byte, the file that the compiler wrote. What
 //! cannot be repeated exactly is not cached.
 //!
 //! Source: GCC's manual on `-MD`, `-MP`, `-MT`, `-MQ`, and what gcc 12 and clang 14 write, which the tests compare.

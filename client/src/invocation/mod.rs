@@ -4,7 +4,7 @@
 //! argv -> response files expanded -> arguments (one option table) -> Draft -> Invocation | Bypass(reason, cause)
 //! ```
 //!
-//! Decisions are made from data: [`table`](self::table) holds one entry an option. An option that is neither there nor in a
+//! Decisions are made from data: [`table`] holds one entry an option. An option that is neither there nor in a
 //! whitelisted class is a bypass. The compile itself always runs the original arguments.
 //!
 //! Invariant: what is returned as a compile writes nothing but the outputs that it lists, and reads nothing but what its

@@ -17,13 +17,33 @@ fn moved(parent: &Layout, child: &Layout) -> usize {
     crate::moves::moves(parent, child).values().map(Vec::len).sum()
 }
 
-/// Slots that had to move: what each member should hold beyond what it held.
+/// Slots that had to move: what each member should hold beyond what it held, and what rows force where a member owns every partition.
+///
+/// Such a member must enter each row that lacks it. Where such a row is full, somebody leaves it, who, if it should not hold less
+/// than before, gets another slot for it.
 fn ideal(parent: &Layout, child: &Layout) -> f64 {
     let held = counts(parent);
     let old = |id| parent.members.iter().position(|member| member.id == id).map_or(0, |index| held[index]);
     let shares = shares(&child.members, child.replicas);
     let gains = child.members.iter().zip(shares).map(|(member, share)| share.slots() - old(member.id) as f64);
-    gains.filter(|gain| *gain > 0.0).sum()
+    let changes: Vec<f64> = gains.collect();
+    let gained: f64 = changes.iter().filter(|change| **change > 0.0).sum();
+    let survivors = |partition: Partition| -> Vec<NodeId> {
+        parent.owners(partition).map(|owner| owner.id).filter(|&id| child.member(id).is_some()).collect()
+    };
+    let everywhere: Vec<NodeId> = (child.members.iter().zip(&shares_of(child)))
+        .filter(|(_, share)| **share >= PARTITIONS as f64)
+        .map(|(member, _)| member.id)
+        .collect();
+    let full = |row: &Vec<NodeId>| row.len() >= usize::from(child.table.replicas);
+    let rows = Partition::all().map(survivors).filter(full);
+    let pushed_out: usize = rows.map(|row| everywhere.iter().filter(|id| !row.contains(id)).count()).sum();
+    let lost: f64 = -changes.iter().filter(|change| **change < 0.0).sum::<f64>();
+    gained + (pushed_out as f64 - lost).max(0.0)
+}
+
+fn shares_of(layout: &Layout) -> Vec<f64> {
+    shares(&layout.members, layout.replicas).into_iter().map(|share| share.slots()).collect()
 }
 
 /// Asserts invariants 1 and 2 of the module.
@@ -47,6 +67,18 @@ fn assert_sound(layout: &Layout) {
 fn members(weights: &[u32], zones: u16) -> Vec<Member> {
     let zone = |index: usize| format!("zone-{}", index as u16 % zones);
     weights.iter().enumerate().map(|(i, &weight)| member(i as u16 + 1, weight, &zone(i))).collect()
+}
+
+#[test]
+fn a_leave_after_which_one_member_owns_everything_moves_what_that_forces() {
+    let parent = plan_first(cluster(), wanted(members(&[2, 2, 3, 1], 1), 2)).unwrap();
+    let mut fewer = Wanted::of(&parent);
+    fewer.members.remove(1);
+    fewer.voters = vec![fewer.members[0].id];
+    let child = plan_next(&parent, fewer).unwrap();
+    assert_sound(&child);
+    let (moved, ideal) = (moved(&parent, &child) as f64, ideal(&parent, &child));
+    assert!(ideal > 2048.0 && moved <= ideal * 1.05 + 1.0, "moved {moved}, ideal {ideal}");
 }
 
 proptest! {

@@ -88,7 +88,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         },
         Scenario {
             name: "miss, C++ with about 200 headers",
-            about: "A macro on the command line changes in each round, so every round is a miss in every cache; CPU is user and system time of the whole process tree.",
+            about: "A macro that shows in the preprocessed text changes in each round, so every round is a miss in every cache; CPU is user and system time of the whole process tree.",
             run: miss,
         },
         Scenario {
@@ -192,7 +192,7 @@ fn remote_hit(stage: &Stage<'_>, rounds: usize) -> anyhow::Result<Vec<Samples>> 
 
 /// A compile of what no round compiled before.
 fn fresh<'a>(stage: &'a Stage<'a>, name: &str, front: Front<'a>) -> Contender<'a> {
-    let base = compile(name, front, stage, "g++", "many.cc");
+    let base = compile(name, front, stage, "g++", "round.cc");
     let mut command = base.command;
     Contender {
         command: Box::new(move |round| {

@@ -47,6 +47,10 @@ impl Workload {
         std::fs::create_dir_all(directory)?;
         let includes =
             CXX_HEADERS.iter().fold(String::new(), |text, header| text + "#include <" + header + ">\n");
+        std::fs::write(
+            directory.join("round.cc"),
+            includes.clone() + "int round_number() { return ROUND; }\n",
+        )?;
         std::fs::write(directory.join("many.cc"), includes + "int add(int a, int b) { return a + b; }\n")?;
         let few = "#include <stdio.h>\n#include <string.h>\nint say(const char *text) { return printf(\"%zu\\n\", strlen(text)); }\n";
         std::fs::write(directory.join("few.c"), few)?;

@@ -39,6 +39,12 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long an ending agent waits for what it has begun. The journal keeps what is not finished.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long a new agent waits for one that leaves to let go of the lock: its three bounded waits, each at most [`DRAIN`].
+const HANDOVER: Duration = Duration::from_secs(15);
+
+/// Pause between looks at a lock that a leaving agent holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// Whether the agent leaves its terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stay {
@@ -80,7 +86,8 @@ pub enum RunError {
     Detach(#[source] io::Error),
 }
 
-/// Runs the agent until it is told to end or nobody needs it. Returns at once when another one runs for the same directory.
+/// Runs the agent until it is told to end or nobody needs it. Returns at once when another one serves the same
+/// directory, and takes the place of one that is leaving.
 ///
 /// # Errors
 /// Why it could not start; nothing has been changed then except for its own directories.
@@ -203,11 +210,22 @@ fn lock(place: &Place) -> Result<Option<File>, RunError> {
     let at = |source| RunError::File { path: path.clone(), source };
     let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(at)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(at(error)),
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if is_served(place) || begun.elapsed() >= HANDOVER => {
+                return Ok(None);
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::Error(error)) => return Err(at(error)),
+        }
     }
+}
+
+/// Tells whether an agent takes connections. One that holds the lock and takes none is leaving, or has not begun yet.
+fn is_served(place: &Place) -> bool {
+    std::os::unix::net::UnixStream::connect(place.socket()).is_ok()
 }
 
 fn begin_log(settings: &Settings) -> io::Result<()> {

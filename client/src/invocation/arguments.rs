@@ -2,7 +2,7 @@
 
 use super::reason::Reason;
 use super::table::TABLE;
-use super::{ColorRequest, CompilerKind, FileKind, Files, Stage};
+use super::{ColorRequest, CompilerKind, FileKind, Files, IncludeKind, Stage};
 use crate::depfile::DependMode;
 
 /// What an option makes show in the outputs.
@@ -71,7 +71,7 @@ pub enum Class {
     /// Acts through the preprocessed text: a macro, or how the preprocessor works.
     Macro,
     /// Acts through the preprocessed text: an include directory.
-    IncludeDirectory,
+    IncludeDirectory(IncludeKind),
     /// Acts through the preprocessed text: a file that is read before the source.
     ForcedInclude,
     /// Writes one more file, which this version does not restore: a bypass.
@@ -158,7 +158,7 @@ impl Argument<'_> {
     pub(super) fn key(&self, role: KeyRole) -> impl Iterator<Item = KeyArgument> + '_ {
         let path = matches!(
             self.class,
-            Class::IncludeDirectory | Class::ForcedInclude | Class::ReadsFile | Class::Toolchain
+            Class::IncludeDirectory(_) | Class::ForcedInclude | Class::ReadsFile | Class::Toolchain
         );
         let last = self.words.len() - 1;
         self.words.iter().enumerate().map(move |(index, word)| {

@@ -5,7 +5,8 @@ use super::environment::{self, KeyEnvironment};
 use super::outputs::{basename, with_extension};
 use super::reason::{Bypass, Reason};
 use super::{
-    ColorRequest, Command, Facts, FileKind, Files, Invocation, Language, OptionFile, PlannedOutput, Stage,
+    ColorRequest, Command, Facts, FileKind, Files, IncludeDirectory, Invocation, Language, OptionFile,
+    PlannedOutput, Stage,
 };
 use super::{depend, response};
 use crate::depfile::DependRequest;
@@ -101,7 +102,7 @@ pub(super) struct Draft {
     native: Vec<Vec<u8>>,
     toolchain: Vec<Vec<u8>>,
     forced_includes: Vec<Vec<u8>>,
-    include_directories: Vec<Vec<u8>>,
+    include_directories: Vec<IncludeDirectory>,
 }
 
 /// Outputs and the dependency file among them.
@@ -150,8 +151,8 @@ impl Draft {
                 check_passed_on_macros(argument)?;
                 self.key(argument, KeyRole::Text);
             }
-            Class::IncludeDirectory => {
-                self.include_directories.push(value);
+            Class::IncludeDirectory(kind) => {
+                self.include_directories.push(IncludeDirectory { kind, path: value });
                 self.key(argument, KeyRole::Text);
             }
             Class::ForcedInclude => {

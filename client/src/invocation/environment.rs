@@ -37,8 +37,8 @@ const TIME: &[&str] = &["SOURCE_DATE_EPOCH", "TZ"];
 /// In the key when the compiler writes to a terminal.
 const TERMINAL: &[&str] = &["COLUMNS", "GCC_URLS", "TERM", "TERM_URLS"];
 
-/// They act through the preprocessed text, and in dependency files where that text hides them.
-const INCLUDE: &[&str] =
+/// Directories in which headers are looked for. They act through the preprocessed text, and in dependency files where that text hides them.
+pub const INCLUDE_VARIABLES: &[&str] =
     &["CPATH", "CPLUS_INCLUDE_PATH", "C_INCLUDE_PATH", "OBJCPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH"];
 
 /// Variables of a call, by when they enter a key. All are `(name, value)` in ascending order of name.
@@ -77,7 +77,7 @@ impl KeyEnvironment {
             always: select(environment, ALWAYS),
             time: select(environment, TIME),
             terminal: select(environment, TERMINAL),
-            include: select(environment, INCLUDE),
+            include: select(environment, INCLUDE_VARIABLES),
         })
     }
 }

@@ -15,6 +15,7 @@ mod depend;
 mod draft;
 mod environment;
 mod files;
+mod include;
 mod language;
 mod outputs;
 mod reason;
@@ -27,8 +28,9 @@ pub(crate) mod oracle;
 mod tests;
 
 pub use arguments::{Class, KeyArgument, KeyRole};
-pub use environment::KeyEnvironment;
+pub use environment::{INCLUDE_VARIABLES, KeyEnvironment};
 pub use files::{Disk, FileKind, Files};
+pub use include::{IncludeDirectory, IncludeKind};
 pub use language::Language;
 pub use outputs::{PlannedOutput, Stage};
 pub use reason::{Bypass, Reason};
@@ -151,12 +153,13 @@ pub struct Invocation {
     pub option_files: Vec<OptionFile>,
     /// Arguments such as `-march=native` that stand for something else on each machine.
     pub native: Vec<Vec<u8>>,
-    /// Arguments that choose the toolchain's programs and directories (`-B`, `--sysroot`, `-m32`, `--target`), in order.
+    /// Arguments that choose the toolchain's programs and directories (`-B`, `--sysroot`, `-m32`, `--target`, `-nostdinc`,
+    /// `-stdlib=`), in order.
     pub toolchain_arguments: Vec<Vec<u8>>,
-    /// Files of `-include`, as spelled.
+    /// Files of `-include` and `-imacros`, as spelled, in order as typed.
     pub forced_includes: Vec<Vec<u8>>,
-    /// Include directories of the command line as spelled, in order.
-    pub include_directories: Vec<Vec<u8>>,
+    /// Include directories of the command line in order as typed.
+    pub include_directories: Vec<IncludeDirectory>,
     /// Environment variables that can enter a key.
     pub environment: KeyEnvironment,
     /// Arguments, without the driver, that write the preprocessed text to stdout and [`Invocation::listing`] to stdin; `None` when

@@ -431,6 +431,34 @@ fn facts_tell_what_shows_in_the_outputs() {
     );
 }
 
+#[test]
+fn directories_of_headers_keep_their_order_and_their_part_of_the_search() {
+    use IncludeKind::{After, Angled, Quote, System};
+    let tree = tree();
+    let argv = words(&[
+        "cc",
+        "-idirafter",
+        "d",
+        "-I",
+        "a",
+        "-isystems",
+        "-iquote",
+        "q",
+        "-Ib",
+        "--include-directory=c",
+        "-c",
+        "x.c",
+        "-nostdinc",
+    ]);
+    let found = tree.compile(CompilerKind::Gcc, &argv);
+    let expected = [(After, "d"), (Angled, "a"), (System, "s"), (Quote, "q"), (Angled, "b"), (Angled, "c")];
+    let expected = expected.map(|(kind, path)| IncludeDirectory { kind, path: path.into() });
+    assert_eq!(found.include_directories, expected);
+    assert_eq!(found.toolchain_arguments, words(&["-nostdinc"]));
+    let sysroot = |path: &str| IncludeDirectory { kind: Angled, path: path.into() }.hangs_on_sysroot();
+    assert!(sysroot("=/usr") && sysroot("$SYSROOT/usr") && !sysroot("/usr="));
+}
+
 /// Reads what `-###` prints: words with quotes and backslashes.
 fn printed(text: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();

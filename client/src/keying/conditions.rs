@@ -107,8 +107,11 @@ pub fn precompiled_header(
         .flat_map(|name| [[name.as_slice(), b".gch"].concat(), [name.as_slice(), b".pch"].concat()]);
     let mut candidates: Vec<Vec<u8>> = forced.collect();
     if !invocation.kind.is_clang() {
-        let directories: Vec<&[u8]> =
-            chain.iter().chain(&invocation.include_directories).map(Vec::as_slice).collect();
+        let typed = invocation.include_directories.iter().map(|directory| directory.path.as_slice());
+        let named =
+            invocation.environment.include.iter().flat_map(|(_, list)| list.split(|&byte| byte == b':'));
+        let named = named.map(|directory| if directory.is_empty() { b"." } else { directory });
+        let directories: Vec<&[u8]> = chain.iter().map(Vec::as_slice).chain(typed).chain(named).collect();
         let source_directory = parent(&invocation.source);
         for file in first_headers(text) {
             candidates.push([file.path.as_slice(), b".gch"].concat());

@@ -77,14 +77,22 @@ pub struct Answer {
     pub stderr: Vec<u8>,
 }
 
-/// Asks a compiler about itself in plain English; `None` when it fails.
+/// Asks a compiler about itself in plain English, without the variables of `hidden`; `None` when it fails.
 ///
 /// # Errors
 /// Why it could not be started or read.
-pub fn answer_of(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Option<Answer>> {
+pub fn answer_of(
+    program: &Path,
+    name: &OsStr,
+    arguments: &[OsString],
+    hidden: &[&str],
+) -> io::Result<Option<Answer>> {
     let mut command = Command::new(program);
     command.arg0(name).args(arguments).env("LC_ALL", "C").stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    for name in hidden {
+        command.env_remove(name);
+    }
     dispositions::keep_sigpipe(&mut command);
     let mut child = command.spawn()?;
     let mut answer = Answer::default();

@@ -47,11 +47,12 @@ pub(super) fn search_directories(text: &[u8], line: &str) -> Vec<Vec<u8>> {
     directories
 }
 
-/// Returns the directories in which headers are looked for, from the answer to `-v -E`.
+/// Returns the directories in which headers are looked for, from the answer to `-v -E`: those of `<...>`, not those that are for quoted names
+/// only.
 pub(super) fn header_directories(text: &[u8]) -> Vec<Vec<u8>> {
     let lines = text.split(|&byte| byte == b'\n');
     let listed = lines
-        .skip_while(|line| !line.ends_with(b"search starts here:"))
+        .skip_while(|line| *line != b"#include <...> search starts here:")
         .take_while(|line| !line.starts_with(b"End of search list"));
     let directories = listed.filter_map(|line| line.strip_prefix(b" "));
     directories.map(|directory| directory.trim_ascii().to_vec()).collect()
@@ -102,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn header_directories_are_between_the_two_lines() {
+    fn header_directories_are_between_the_two_lines_and_serve_every_name() {
         let text = b"x\n#include \"...\" search starts here:\n /q\n#include <...> search starts here:\n /a/include\n /b\nEnd of search list.\n /no\n";
-        assert_eq!(header_directories(text), [b"/q".as_slice(), b"/a/include", b"/b"]);
+        assert_eq!(header_directories(text), [b"/a/include".as_slice(), b"/b"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::answers;
 use super::elf::{self, Program};
 use super::record::{DRIVER, DriverRecord, GUARD, ToolchainFile, ToolchainRecord};
 use super::{Call, Stamp, Unknown, search_path};
-use crate::invocation::{CompilerKind, Invocation};
+use crate::invocation::{CompilerKind, INCLUDE_VARIABLES, Invocation};
 use crate::process::answer_of;
 use dccache_protocol::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,8 @@ pub(super) fn driver(call: &Call<'_>) -> Result<DriverRecord, Unknown> {
         return Ok(DriverRecord::new(driver, None));
     }
     let directory = tempdir_source()?;
-    let answer = answer_of(program, &call.compiler.name, &["-###".into(), "-c".into(), directory.source]);
+    let words = ["-###".into(), "-c".into(), directory.source];
+    let answer = answer_of(program, &call.compiler.name, &words, &[]);
     let text = answer?.map(|answer| answer.stderr).unwrap_or_default();
     let says = |word: &str| memchr::memmem::find(&text, word.as_bytes()).is_some();
     let clang = says("clang version ");
@@ -64,7 +65,8 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     let native = invocation.native.iter().map(|word| OsString::from_vec(word.clone()));
     let ask = |words: Vec<OsString>| {
         let arguments: Vec<OsString> = fixed.iter().cloned().chain(words).collect();
-        answer_of(&call.compiler.program, &call.compiler.name, &arguments)
+        // A record is not named by the variables that add directories, so what it says must not follow from them.
+        answer_of(&call.compiler.program, &call.compiler.name, &arguments, INCLUDE_VARIABLES)
     };
     let language = || ["-x".into(), invocation.language.name().into()];
     let compile = ["-c", "/dev/null", "-o", "/dev/null"].map(OsString::from);

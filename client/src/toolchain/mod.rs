@@ -68,7 +68,8 @@ pub struct Toolchain {
     pub id: ToolchainId,
     /// What `-march=native` and its like stand for; empty where none is used.
     pub native: Vec<Vec<u8>>,
-    /// Directories in which headers are looked for, in order.
+    /// The toolchain's own directories in which headers are looked for under this call's toolchain arguments, in order; those of the command line
+    /// and of the environment are not among them.
     pub search: Vec<Vec<u8>>,
 }
 
@@ -144,4 +145,35 @@ fn resolution<'a>(call: &Call<'a>) -> impl Iterator<Item = &'a (Vec<u8>, Vec<u8>
 fn search_path<'a>(call: &Call<'a>) -> &'a OsStr {
     let path = call.environment.iter().find(|(name, _)| name == b"PATH");
     path.map_or(OsStr::new(""), |(_, value)| OsStr::from_bytes(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invocation::oracle::{Tree, compilers, words};
+
+    #[test]
+    fn directories_of_headers_are_those_of_this_call_without_its_own() {
+        for (kind, name) in compilers() {
+            let tree = Tree::new();
+            tree.write(b"x.c", b"int x;\n");
+            tree.write(b"inc/keep", b"");
+            let directory = tree.path();
+            let path = std::env::var_os("PATH").unwrap();
+            let environment = [(b"PATH".to_vec(), path.as_bytes().to_vec())];
+            let compiler = crate::resolve::resolve(OsStr::new(name), Some(&path)).unwrap();
+            let search = |options: &[&str]| {
+                let argv =
+                    words(&[&[name, "-c", "x.c", "-Iinc", "-iquoteinc", "-isysteminc"], options].concat());
+                let invocation = tree.compile(kind, &argv);
+                let working_directory = Path::new(OsStr::from_bytes(&directory));
+                let call =
+                    Call { home: None, compiler: &compiler, environment: &environment, working_directory };
+                Toolchain::of(&call, &invocation, &CompilerCheck::None).unwrap().search
+            };
+            let all = search(&[]);
+            assert!(all.len() > 1 && all.iter().all(|path| path.starts_with(b"/")), "{name}: {all:?}");
+            assert_eq!(search(&["-nostdinc"]), Vec::<Vec<u8>>::new(), "{name}");
+        }
+    }
 }

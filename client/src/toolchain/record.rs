@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 /// Version of the records.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Largest record in bytes: a few hundred paths.
 const RECORD_MAX: u64 = 1 << 20;
@@ -137,7 +137,9 @@ pub(super) fn lock(home: &Home) -> Option<File> {
 
 /// An option that means the same in every directory: it has no value that could be a relative path.
 fn is_place_free(word: &[u8]) -> bool {
-    [b"-m".as_slice(), b"-f", b"--target", b"-target"].iter().any(|start| word.starts_with(start))
+    let starts: [&[u8]; 7] =
+        [b"-m", b"-f", b"--target", b"-target", b"-nostd", b"-nobuiltininc", b"-stdlib="];
+    starts.iter().any(|start| word.starts_with(start))
 }
 
 fn hash_driver(hasher: &mut blake3::Hasher, call: &Call<'_>) {

@@ -20,7 +20,7 @@ pub(crate) async fn serve(core: Arc<Core>, connection: Connection, work: Work) {
     match channel {
         Channel::Rpc => {
             let answer = move |call: Call| {
-                let service = Service::new(Arc::clone(&core), call.peer.role(), call.peer.node());
+                let service = Service::new(Arc::clone(&core), &call.peer);
                 async move { tarpc::server::Serve::serve(service.serve(), call.context, call.request).await }
             };
             rpc::serve(stream, peer, work, answer).await;

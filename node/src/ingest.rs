@@ -116,7 +116,7 @@ fn name(kind: RecordKind, payload: &[u8]) -> Result<Named, Refusal> {
         }
         RecordKind::Alias => {
             let claim = Alias::from_bytes(payload).map_err(|_| Refusal::Malformed)?.claim;
-            let id = dccache_protocol::keys::EntryKey::Direct(claim.key).record_id(&claim.namespace);
+            let id = claim.key.record_id(&claim.namespace);
             Ok(Named { id, cluster: claim.cluster, namespace: claim.namespace, signer: claim.signer })
         }
         RecordKind::Manifest | RecordKind::Attestation | RecordKind::Tombstone => Err(Refusal::Malformed),

@@ -8,9 +8,9 @@ use crate::shelf::Held;
 use dccache_protocol::ids::Namespace;
 use dccache_protocol::ids::{Epoch, NodeId, Partition};
 use dccache_protocol::keys::RecordId;
-use dccache_protocol::limits::INLINE_MAX;
+use dccache_protocol::limits::{BUNDLE_MAX, INLINE_MAX};
 use dccache_protocol::service::{
-    Answer, BulkAnswer, BulkRequest, Bytes, CacheClient, Content, Fetch, NodeStatus, Pull, Pulled,
+    Answer, BulkAnswer, BulkRequest, Bytes, CacheClient, Carried, Content, Fetch, NodeStatus, Pull, Pulled,
     RecordKind, Refusal, Replicate, Replicated,
 };
 use dccache_transport::bulk;
@@ -114,6 +114,22 @@ impl Peers {
             Content::Bulk { id: named, .. } if named == id => self.get(core, from, id).await,
             Content::Bulk { .. } => Err(PeerError::Broken),
         }
+    }
+
+    /// Reads a record that a node holds when it is small, else where it is.
+    pub(crate) async fn peek(
+        &self,
+        core: &Arc<Core>,
+        from: NodeId,
+        id: RecordId,
+    ) -> Result<Option<Carried>, PeerError> {
+        let request = Fetch { epoch: core.book.epoch(), id };
+        let ask = async |client: CacheClient, context: Context| client.fetch(context, request).await;
+        let carried = self.ask(core, from, SMALL, ask).await?;
+        Ok(carried.filter(|carried| match carried.content {
+            Content::Inline(_) => true,
+            Content::Bulk { id: named, length } => named == id && length <= BUNDLE_MAX as u64,
+        }))
     }
 
     /// Reads a record that a node holds over a bulk stream.

@@ -5,18 +5,17 @@ use crate::shelf::Held;
 use crate::write::keep_copy;
 use dccache_protocol::bundle::Bundle;
 use dccache_protocol::codec::Format as _;
-use dccache_protocol::entry::Alias;
-use dccache_protocol::ids::{Namespace, NodeId};
+use dccache_protocol::entry::{Alias, AliasClaim};
+use dccache_protocol::ids::{Namespace, NodeId, Partition};
 use dccache_protocol::keys::{EntryKey, ManifestKey, RecordId};
-use dccache_protocol::limits::{INLINE_MAX, PROBE_KEYS_MAX};
+use dccache_protocol::limits::{INLINE_MAX, PROBE_KEYS_MAX, SUGGESTED_MAX};
 use dccache_protocol::manifest::Manifest;
-use dccache_protocol::service::{Bytes, Carried, Content, Find, Found, FoundManifest, RecordKind, Refusal};
+use dccache_protocol::service::{
+    Bytes, Carried, Content, Find, FindManifests, Found, FoundManifests, RecordKind, Refusal,
+};
 use dccache_storage::PutOutcome;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Largest manifest in an answer, in bytes: with an inlined bundle it must fit into one frame.
-const MANIFEST_ANSWER_MAX: usize = 512 << 10;
 
 /// Most nodes asked for one record: the owners under two layouts with the most replicas.
 const ASKED_MAX: usize = 2 * dccache_protocol::limits::REPLICAS_MAX;
@@ -53,16 +52,29 @@ async fn resolve(core: &Arc<Core>, namespace: &Namespace, key: EntryKey) -> Opti
     match record.kind {
         RecordKind::Bundle => Some(Found { key, alias: None, bundle: served(core, &record)? }),
         RecordKind::Alias => {
-            let claim = Alias::from_bytes(&record.payload).ok()?.claim;
-            if !core.signers.now().is_served(&claim.signer, record.stamp) {
-                return None;
-            }
-            let target = locate_anywhere(core, claim.target.record_id(namespace)).await?;
-            let bundle = served(core, &target)?;
+            let claim = believed_alias(core, &record)?;
+            let bundle = match reach(core, claim.target.record_id(namespace)).await? {
+                Reached::Record(target) => led_to(core, &claim, &target)?,
+                Reached::Elsewhere(carried) => carried,
+            };
             Some(Found { key, alias: Some(Bytes(record.payload.to_vec())), bundle })
         }
         RecordKind::Manifest | RecordKind::Attestation | RecordKind::Tombstone => None,
     }
+}
+
+/// Reads an alias; `None` when its signer's word no longer counts.
+fn believed_alias(core: &Arc<Core>, record: &Held) -> Option<AliasClaim> {
+    let claim = Alias::from_bytes(&record.payload).ok()?.claim;
+    core.signers.now().is_served(&claim.signer, record.stamp).then_some(claim)
+}
+
+/// Returns an alias's target as it goes to a client; `None` when it is no bundle, holds other outputs than the alias says, or its signer's
+/// word no longer counts: a consumer would refuse it, so it is a miss, which the next compile mends.
+fn led_to(core: &Arc<Core>, alias: &AliasClaim, target: &Held) -> Option<Carried> {
+    let entry = Bundle::parse(&target.payload).ok()?.head.entry.claim;
+    let leads = alias.leads(alias.cluster, &alias.namespace, alias.key, &entry);
+    if leads { served(core, target) } else { None }
 }
 
 /// Returns a bundle as it goes to a client; `None` when its signer's word no longer counts.
@@ -90,26 +102,44 @@ pub(crate) fn carried(record: &Held) -> Carried {
     Carried { stamp: record.stamp, content }
 }
 
-/// Reads a manifest.
-pub(crate) async fn manifest(
-    core: &Arc<Core>,
-    namespace: &Namespace,
-    key: ManifestKey,
-) -> Option<FoundManifest> {
+/// Reads the manifests of one command, and the newest bundle that they suggest when it is small and at hand.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) async fn manifests(core: &Arc<Core>, request: &FindManifests) -> Result<FoundManifests, Refusal> {
+    if request.keys.len() > PROBE_KEYS_MAX {
+        return Err(Refusal::Malformed);
+    }
     core.counters.finds.add(1);
-    let record = locate(core, key.record_id(namespace)).await?;
-    let mut manifest = Manifest::from_bytes(&record.payload).ok()?;
-    let mut bytes = record.payload.to_vec();
-    while bytes.len() > MANIFEST_ANSWER_MAX && manifest.suggestions.pop().is_some() {
-        bytes = manifest.to_bytes();
+    let mut found = FoundManifests::default();
+    let mut newest = Vec::new();
+    for &key in &request.keys {
+        let Some(record) = locate(core, key.record_id(&request.namespace)).await else { continue };
+        let Ok(mut manifest) = Manifest::from_bytes(&record.payload) else { continue };
+        let mut bytes = record.payload.to_vec();
+        while bytes.len() > SUGGESTED_MAX / request.keys.len() && manifest.suggestions.pop().is_some() {
+            bytes = manifest.to_bytes();
+        }
+        let first = manifest.suggestions.first();
+        newest.extend(first.map(|suggestion| (suggestion.received, suggestion.direct)));
+        core.counters.bytes_out.add(bytes.len() as u64);
+        found.manifests.push((key, Bytes(bytes)));
+    }
+    let layouts = core.book.now();
+    let is_ours = |key: &ManifestKey| layouts.owned_lately(core.id, Partition::of(key.digest()));
+    if found.manifests.is_empty() {
+        let misplaced = !request.keys.is_empty() && !request.keys.iter().any(is_ours);
+        return if misplaced { Err(Refusal::NotOwner) } else { Ok(found) };
     }
     core.counters.hits.add(1);
-    core.counters.bytes_out.add(bytes.len() as u64);
-    let newest = match manifest.suggestions.first() {
-        Some(suggestion) => at_hand(core, namespace, EntryKey::Direct(suggestion.direct)).await,
-        None => None,
-    };
-    Some(FoundManifest { manifest: Bytes(bytes), newest })
+    newest.sort_unstable();
+    for (_, direct) in newest.into_iter().rev() {
+        found.newest = at_hand(core, &request.namespace, EntryKey::Direct(direct)).await;
+        if found.newest.is_some() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the bundle of a key when this node holds it and it is small.
@@ -118,15 +148,51 @@ async fn at_hand(core: &Arc<Core>, namespace: &Namespace, key: EntryKey) -> Opti
     let (alias, record) = match record.kind {
         RecordKind::Bundle => (None, record),
         RecordKind::Alias => {
-            let claim = Alias::from_bytes(&record.payload).ok()?.claim;
-            let served = core.signers.now().is_served(&claim.signer, record.stamp);
-            let target = core.shelf.get(claim.target.record_id(namespace)).await.filter(|_| served)?;
+            let claim = believed_alias(core, &record)?;
+            let target = core.shelf.get(claim.target.record_id(namespace)).await?;
+            led_to(core, &claim, &target)?;
             (Some(Bytes(record.payload.to_vec())), target)
         }
         _ => return None,
     };
     let small = record.kind == RecordKind::Bundle && record.payload.len() <= INLINE_MAX;
     if small { served(core, &record).map(|bundle| Found { key, alias, bundle }) } else { None }
+}
+
+/// The target of an alias.
+enum Reached {
+    /// The record itself.
+    Record(Held),
+    /// Where a large one lies: its owners give it to the client, who checks it, without a way through this node.
+    Elsewhere(Carried),
+}
+
+/// Finds the target of an alias: its owners are others, most of the time.
+async fn reach(core: &Arc<Core>, id: RecordId) -> Option<Reached> {
+    let layouts = core.book.now();
+    if layouts.owns(core.id, id.partition()) {
+        return locate(core, id).await.map(Reached::Record);
+    }
+    if let Some(held) = core.shelf.get(id).await {
+        return Some(Reached::Record(held));
+    }
+    let owners = layouts.read_order(id.partition());
+    for owner in owners.into_iter().filter(|&owner| owner != core.id).take(ASKED_MAX) {
+        match core.peers.peek(core, owner, id).await {
+            Ok(Some(carried)) if matches!(carried.content, Content::Bulk { .. }) => {
+                return Some(Reached::Elsewhere(carried));
+            }
+            Ok(Some(Carried { stamp, content: Content::Inline(bytes) })) => {
+                let record = Held { id, kind: RecordKind::Bundle, stamp, payload: bytes.0.into() };
+                match crate::ingest::replica(core, record).await {
+                    Ok(record) => return Some(Reached::Record(record)),
+                    Err(refusal) => tracing::debug!(node = %owner, %refusal, "a copy is refused"),
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Reads a record of this node; while the node may lack it, of the other owners too.

@@ -4,14 +4,17 @@ use crate::core::Core;
 use crate::shelf::Held;
 use crate::{handoff, ingest, peers, read, write};
 use dccache_protocol::codec::Format as _;
+use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Epoch, NodeId};
 use dccache_protocol::limits::INLINE_MAX;
-use dccache_protocol::manifest::Manifest;
+use dccache_protocol::manifest::{Manifest, Pusher};
 use dccache_protocol::service::{
-    Answer, Bytes, Cache, Carried, Fetch, Find, FindManifest, Found, FoundManifest, NodeStatus, Pull, Pulled,
-    Put, PutAlias, Refusal, Replicate, Replicated, Stored, Suggest,
+    Answer, Bytes, Cache, Carried, Fetch, Find, FindManifests, Found, FoundManifests, NodeStatus, Pull,
+    Pulled, Put, PutAlias, Refusal, Replicate, Replicated, Stored, Suggest,
 };
 use dccache_protocol::token::Role;
+use dccache_transport::identity::PeerName;
+use dccache_transport::peer::Peer;
 use std::sync::Arc;
 use tarpc::context::Context;
 
@@ -20,13 +23,31 @@ use tarpc::context::Context;
 pub(crate) struct Service {
     core: Arc<Core>,
     role: Role,
-    node: Option<NodeId>,
+    name: PeerName,
 }
 
 impl Service {
-    /// Serves a peer of this role; `node` is its name when it is one.
-    pub(crate) const fn new(core: Arc<Core>, role: Role, node: Option<NodeId>) -> Self {
-        Self { core, role, node }
+    /// Serves a peer.
+    pub(crate) fn new(core: Arc<Core>, peer: &Peer) -> Self {
+        Self { core, role: peer.role(), name: peer.name() }
+    }
+
+    /// Returns the name of a peer that is a node.
+    const fn known(&self) -> Option<NodeId> {
+        match self.name {
+            PeerName::Node(id) => Some(id),
+            PeerName::Client(_) => None,
+        }
+    }
+
+    /// Returns the name under which suggestions of this peer are counted. Its certificates change, its key does not.
+    fn pusher(&self) -> Pusher {
+        let digest = match self.name {
+            PeerName::Node(id) => Digest::of(&id.0),
+            PeerName::Client(key) => *key.digest(),
+        };
+        let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+        Pusher(u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1))
     }
 
     fn writer(&self) -> Result<(), Refusal> {
@@ -34,7 +55,7 @@ impl Service {
     }
 
     fn node(&self) -> Result<NodeId, Refusal> {
-        self.node.filter(|_| self.role == Role::Node).ok_or(Refusal::NotAllowed)
+        self.known().filter(|_| self.role == Role::Node).ok_or(Refusal::NotAllowed)
     }
 
     async fn put_bundle(self, bundle: Vec<u8>) -> Result<Stored, Refusal> {
@@ -54,8 +75,11 @@ impl Service {
 
     async fn merge(self, request: Suggest) -> Result<Stored, Refusal> {
         self.writer()?;
+        if request.manifest.0.len() > INLINE_MAX {
+            return Err(Refusal::Malformed);
+        }
         let manifest = Manifest::from_bytes(&request.manifest.0).map_err(|_| Refusal::Malformed)?;
-        write::suggest(&self.core, &request.namespace, request.key, manifest).await
+        write::suggest(&self.core, &request.namespace, request.key, manifest, self.pusher()).await
     }
 
     async fn second_name(self, alias: Bytes) -> Result<Stored, Refusal> {
@@ -96,7 +120,7 @@ pub(crate) async fn put(core: &Arc<Core>, bundle: Vec<u8>) -> Result<Stored, Ref
 
 impl Cache for Service {
     async fn find(self, _: Context, request: Find) -> Answer<Option<Found>> {
-        peers::follow(&self.core, self.node, request.epoch).await;
+        peers::follow(&self.core, self.known(), request.epoch).await;
         self.core.answer(request.epoch, read::find(&self.core, &request).await)
     }
 
@@ -112,9 +136,9 @@ impl Cache for Service {
         core.answer(request.epoch, stored)
     }
 
-    async fn manifest(self, _: Context, request: FindManifest) -> Answer<Option<FoundManifest>> {
-        let found = read::manifest(&self.core, &request.namespace, request.key).await;
-        self.core.answer(request.epoch, Ok(found))
+    async fn manifests(self, _: Context, request: FindManifests) -> Answer<FoundManifests> {
+        peers::follow(&self.core, self.known(), request.epoch).await;
+        self.core.answer(request.epoch, read::manifests(&self.core, &request).await)
     }
 
     async fn suggest(self, _: Context, request: Suggest) -> Answer<Stored> {

@@ -12,8 +12,8 @@ use dccache_protocol::bundle::Bundle;
 use dccache_protocol::codec::Format as _;
 use dccache_protocol::ids::Namespace;
 use dccache_protocol::ids::{NodeId, Partition};
-use dccache_protocol::keys::ManifestKey;
-use dccache_protocol::manifest::Manifest;
+use dccache_protocol::keys::{ManifestKey, RecordId};
+use dccache_protocol::manifest::{Manifest, Pusher};
 use dccache_protocol::service::{RecordKind, Refusal, Replicated, Stored};
 use dccache_protocol::time::ReceiptStamp;
 use dccache_ring::plan::stand_ins;
@@ -47,7 +47,7 @@ pub(crate) async fn store(core: &Arc<Core>, admitted: Admitted) -> Result<Stored
     .await
 }
 
-/// Merges a manifest of one suggestion into what the owners have.
+/// Merges a manifest of one suggestion by `pusher` into what the owners have.
 ///
 /// # Errors
 /// As [`store`], and [`Refusal::Malformed`].
@@ -56,6 +56,7 @@ pub(crate) async fn suggest(
     namespace: &Namespace,
     key: ManifestKey,
     mut suggested: Manifest,
+    pusher: Pusher,
 ) -> Result<Stored, Refusal> {
     let id = key.record_id(namespace);
     let [suggestion] = suggested.suggestions.as_mut_slice() else { return Err(Refusal::Malformed) };
@@ -63,14 +64,47 @@ pub(crate) async fn suggest(
         return Err(Refusal::Malformed);
     }
     let pass = enter(core, id.partition())?;
-    suggestion.received = core.stamps.next();
-    let stamp = suggestion.received;
+    (suggestion.received, suggestion.pusher) = (core.stamps.next(), pusher);
     owned(core, move |core| async move {
-        let payload = suggested.to_bytes().into();
-        let record = merge(&core, Held { id, kind: RecordKind::Manifest, stamp, payload }).await?;
+        let record = join(&core, id, suggested).await?;
         keep(&core, record, pass).await
     })
     .await
+}
+
+/// Merges a suggestion that was received now. What somebody suggested before keeps that pusher: a set of paths that many read takes one
+/// place, and nobody's share but that of whoever came first.
+async fn join(core: &Arc<Core>, id: RecordId, mut suggested: Manifest) -> Result<Held, Refusal> {
+    let _merging = core.stripe(&id).lock().await;
+    let (known, at) = known_manifest(core, id).await?;
+    if let [suggestion] = suggested.suggestions.as_mut_slice() {
+        let earlier = known.suggestions.iter().position(|earlier| earlier.has_shape_of(suggestion));
+        // The newest one said again is no news, and costs no write.
+        if earlier == Some(0) && known.suggestions[0].direct == suggestion.direct {
+            let payload = known.to_bytes().into();
+            return Ok(Held { id, kind: RecordKind::Manifest, stamp: at, payload });
+        }
+        if let Some(earlier) = earlier {
+            suggestion.pusher = known.suggestions[earlier].pusher;
+        }
+    }
+    let stamp = suggested.suggestions.first().map_or(at, |suggestion| suggestion.received.max(at));
+    let payload = suggested.merge(known).to_bytes().into();
+    let record = Held { id, kind: RecordKind::Manifest, stamp, payload };
+    core.shelf.put(record.clone()).await?;
+    Ok(record)
+}
+
+/// Reads the manifest that this node has under an id, and its stamp.
+async fn known_manifest(core: &Arc<Core>, id: RecordId) -> Result<(Manifest, ReceiptStamp), Refusal> {
+    match core.shelf.get(id).await {
+        None => Ok((Manifest::default(), ReceiptStamp::default())),
+        Some(held) if held.kind == RecordKind::Manifest => {
+            Ok((Manifest::from_bytes(&held.payload).unwrap_or_default(), held.stamp))
+        }
+        // Nobody signs a manifest, so none may take the place of what is signed.
+        Some(_) => Err(Refusal::Malformed),
+    }
 }
 
 /// Keeps a copy for another owner, or a hint for one that is away.
@@ -114,18 +148,14 @@ pub(crate) async fn keep_copy(core: &Arc<Core>, record: Held) -> Result<ReceiptS
 async fn merge(core: &Arc<Core>, record: Held) -> Result<Held, Refusal> {
     let _merging = core.stripe(&record.id).lock().await;
     let offered = Manifest::from_bytes(&record.payload).map_err(|_| Refusal::Malformed)?;
-    let held = core.shelf.get(record.id).await;
-    // Nobody signs a manifest, so none may take the place of what is signed.
-    if held.as_ref().is_some_and(|held| held.kind != RecordKind::Manifest) {
-        return Err(Refusal::Malformed);
+    let (known, at) = known_manifest(core, record.id).await?;
+    let stamp = record.stamp.max(at);
+    let merged = offered.merge(known.clone());
+    let is_news = merged != known || stamp != at;
+    let record = Held { stamp, payload: merged.to_bytes().into(), ..record };
+    if is_news {
+        core.shelf.put(record.clone()).await?;
     }
-    let (known, at) = held.map_or((Manifest::default(), ReceiptStamp::default()), |held| {
-        (Manifest::from_bytes(&held.payload).unwrap_or_default(), held.stamp)
-    });
-    let merged = offered.merge(known);
-    let payload = merged.to_bytes().into();
-    let record = Held { stamp: record.stamp.max(at), payload, ..record };
-    core.shelf.put(record.clone()).await?;
     Ok(record)
 }
 

@@ -3,7 +3,7 @@
 use crate::codec::{DecodeError, Format, ensure};
 use crate::digest::{BlobId, Digest};
 use crate::ids::{ClusterId, Namespace, SignerId, ToolchainId};
-use crate::keys::{DirectKey, EntryKey};
+use crate::keys::EntryKey;
 use crate::limits;
 use crate::signing::{PublicKey, Purpose, Signature, SigningKey};
 use serde::{Deserialize, Serialize};
@@ -185,15 +185,15 @@ impl Format for Entry {
     }
 }
 
-/// The statement of an alias: a direct key names the bundle that lies under another key.
+/// The statement of an alias: a key names the bundle that lies under another key of the same compile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AliasClaim {
     /// Cluster in which it was made.
     pub cluster: ClusterId,
     /// Namespace in which it was made.
     pub namespace: Namespace,
-    /// The second name.
-    pub key: DirectKey,
+    /// The second name, with its type.
+    pub key: EntryKey,
     /// Where the bundle lies.
     pub target: EntryKey,
     /// [`outcome_digest`] of the target: an alias cannot be bent to other outputs under the same target.
@@ -203,13 +203,13 @@ pub struct AliasClaim {
 }
 
 impl Format for AliasClaim {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT: usize = limits::ALIAS_MAX;
 }
 
 impl AliasClaim {
     /// Tells whether the alias makes `entry` the answer for `key`: same cluster and namespace, this target, these outputs.
-    pub fn leads(&self, cluster: ClusterId, namespace: &Namespace, key: DirectKey, entry: &Claim) -> bool {
+    pub fn leads(&self, cluster: ClusterId, namespace: &Namespace, key: EntryKey, entry: &Claim) -> bool {
         let asked = self.cluster == cluster && self.namespace == *namespace && self.key == key;
         asked
             && entry.answers(cluster, namespace, self.target)
@@ -242,7 +242,7 @@ impl Alias {
 }
 
 impl Format for Alias {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT: usize = limits::ALIAS_MAX;
 }
 

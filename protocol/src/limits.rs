@@ -46,6 +46,13 @@ pub const LABEL_MAX: usize = 64;
 /// Most suggestions in one manifest. Older ones go first.
 pub const SUGGESTIONS_MAX: usize = 16;
 
+/// Most suggestions in one manifest that one client pushed: whoever floods a command with absurd ones leaves the others three quarters
+/// of the places, and a machine seldom reads more than two sets of files for one command.
+pub const SUGGESTIONS_PER_PUSHER_MAX: usize = 4;
+
+/// Most bytes of manifests in one answer: with an inlined bundle they fit into one frame.
+pub const SUGGESTED_MAX: usize = 512 << 10;
+
 /// Most inputs of one suggestion: Chromium's largest translation units read under 10,000 files.
 pub const INPUTS_MAX: usize = 20_000;
 
@@ -63,6 +70,9 @@ pub const ARGV_BYTES_MAX: usize = 4 << 20;
 
 /// Most keys probed by one look-up: `Free` and `Bound`, for a direct and a preprocessed key.
 pub const PROBE_KEYS_MAX: usize = 4;
+
+/// Most further keys of one compile that get an alias to its bundle: the other ones that a look-up can probe.
+pub const ALSO_KEYS_MAX: usize = PROBE_KEYS_MAX - 1;
 
 /// Most nodes of a layout. Rows of the table name members by 16-bit index; four times the tested 64 leaves room.
 pub const MEMBERS_MAX: usize = 256;

@@ -8,13 +8,14 @@ use crate::bundle::StoredBlob;
 use crate::codec::{DecodeError, Format, at_most, byte_run, ensure};
 use crate::digest::Digest;
 use crate::entry::{Outcome, OutputRole};
-use crate::ids::{Namespace, SignerId, ToolchainId};
-use crate::keys::{EntryKey, RootPath};
+use crate::ids::{Namespace, Partition, SignerId, ToolchainId};
+use crate::keys::{DirectKey, EntryKey, ManifestKey, RootPath};
 use crate::limits;
+use crate::service::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Version of these messages.
-pub const LOCAL_VERSION: u16 = 1;
+pub const LOCAL_VERSION: u16 = 2;
 
 /// First bytes of either side: `dcc1`, then both versions. A mismatch means: work without the agent, and the old agent drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,13 @@ impl Greeting {
 pub struct Job {
     /// Namespace of the compile.
     pub namespace: Namespace,
-    /// Key under which it is stored.
+    /// Key under which its bundle is stored: the direct one where the compile has one.
     pub key: EntryKey,
+    /// Other keys of the same compile, at most [`limits::ALSO_KEYS_MAX`], each once and none of them `key`: they get an alias to `key`.
+    #[serde(deserialize_with = "at_most::<{ limits::ALSO_KEYS_MAX }, _, _>")]
+    pub also: Vec<EntryKey>,
+    /// The manifest that gets a suggestion made of `inputs` and `absent`; only where [`Job::direct`] has a key that it can lead to.
+    pub manifest: Option<ManifestKey>,
     /// Canonical arguments, the compiler first.
     #[serde(deserialize_with = "at_most::<{ limits::ARGV_ITEMS_MAX }, _, _>")]
     pub argv: Vec<Vec<u8>>,
@@ -76,6 +82,28 @@ pub struct Job {
     pub expected_ms: u32,
 }
 
+impl Job {
+    /// Returns the direct key that the manifest's suggestion leads to: the first one in the manifest's partition. `None` without a manifest.
+    pub fn direct(&self) -> Option<DirectKey> {
+        let partition = Partition::of(self.manifest?.digest());
+        let direct = |key: &EntryKey| match key {
+            EntryKey::Direct(direct) if key.partition() == partition => Some(*direct),
+            _ => None,
+        };
+        std::iter::once(&self.key).chain(&self.also).find_map(direct)
+    }
+
+    fn validate(&self) -> Result<(), DecodeError> {
+        ensure(self.roles.len() <= limits::OUTPUTS_MAX, "number of outputs")?;
+        let distinct = |(at, key): (usize, &EntryKey)| *key != self.key && !self.also[..at].contains(key);
+        ensure(self.also.iter().enumerate().all(distinct), "other keys of a compile")?;
+        ensure(
+            self.manifest.is_none() || self.direct().is_some(),
+            "manifest of a compile without a direct key",
+        )
+    }
+}
+
 /// A request to the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -97,6 +125,23 @@ pub enum Request {
         /// Blob table of the attachment.
         table: Vec<StoredBlob>,
     },
+    /// Signs aliases for a compile whose bundle is on the ring already (found there, or pushed before), and sends the suggestion; no
+    /// attachment. Answered once it is in the journal.
+    Attach {
+        /// The compile; its bundle lies under its key.
+        job: Box<Job>,
+        /// What it gave.
+        outcome: Outcome,
+    },
+    /// Looks for suggestions on the ring; the attachment of the answer is the body of the newest suggested bundle.
+    Suggestions {
+        /// Namespace of the compile.
+        namespace: Namespace,
+        /// Manifest keys of one command, at most [`limits::PROBE_KEYS_MAX`], in one partition.
+        keys: Vec<ManifestKey>,
+        /// Time that the look-up may take in ms.
+        budget_ms: u32,
+    },
     /// Tells how the agent is.
     Status,
     /// Answers when everything queued now is pushed, or the time is over.
@@ -111,14 +156,19 @@ pub enum Request {
 }
 
 impl Format for Request {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT: usize = limits::ARGV_BYTES_MAX + (8 << 20);
 
     fn validate(&self) -> Result<(), DecodeError> {
         match self {
             Self::Find { keys, .. } => ensure(keys.len() <= limits::PROBE_KEYS_MAX, "number of keys"),
+            Self::Suggestions { keys, .. } => ensure(keys.len() <= limits::PROBE_KEYS_MAX, "number of keys"),
+            Self::Attach { job, outcome } => {
+                job.validate()?;
+                outcome.validate()
+            }
             Self::Push { job, outcome, table } => {
-                ensure(job.roles.len() <= limits::OUTPUTS_MAX, "number of outputs")?;
+                job.validate()?;
                 ensure(table.len() == outcome.outputs.len() + 2, "length of the blob table")?;
                 outcome.validate()
             }
@@ -170,23 +220,42 @@ pub enum Distrust {
     Malformed,
 }
 
+/// An entry that passed verification and policy; its body travels as the attachment. Its blobs are checked by whoever takes them out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vetted {
+    /// Under which key.
+    pub key: EntryKey,
+    /// What the compile gave.
+    pub outcome: Outcome,
+    /// Who signed it.
+    pub signer: SignerId,
+    /// Directory number under which it was accepted.
+    pub trust_epoch: u64,
+    /// Blob table of the attachment.
+    pub table: Vec<StoredBlob>,
+}
+
+impl Vetted {
+    fn validate(&self) -> Result<(), DecodeError> {
+        ensure(self.table.len() == self.outcome.outputs.len() + 2, "length of the blob table")?;
+        self.outcome.validate()
+    }
+}
+
 /// The agent's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// An entry that passed verification and policy; the attachment is its body.
-    Found {
-        /// Which of the keys.
-        key: EntryKey,
-        /// What the compile gave.
-        outcome: Box<Outcome>,
-        /// Who signed it.
-        signer: SignerId,
-        /// Directory number under which it was accepted.
-        trust_epoch: u64,
-        /// Blob table of the attachment.
-        table: Vec<StoredBlob>,
+    /// An entry under one of the keys that were asked for.
+    Found(Box<Vetted>),
+    /// Suggestions of some of the manifests that were asked for.
+    Suggestions {
+        /// Encoded [`crate::manifest::Manifest`]s as they came from the ring: nobody has looked into them.
+        #[serde(deserialize_with = "at_most::<{ limits::PROBE_KEYS_MAX }, _, _>")]
+        manifests: Vec<(ManifestKey, Bytes)>,
+        /// The newest bundle suggested, when it was at hand. Of use only to whoever derives the same key from what is read now.
+        newest: Option<Box<Vetted>>,
     },
-    /// The ring has no entry.
+    /// The ring has no entry, or no suggestion.
     Missed,
     /// The ring has an entry that was not accepted.
     Distrusted(Distrust),
@@ -215,15 +284,12 @@ pub enum Reply {
 }
 
 impl Format for Reply {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT: usize = 1 << 20;
 
     fn validate(&self) -> Result<(), DecodeError> {
         match self {
-            Self::Found { outcome, table, .. } => {
-                ensure(table.len() == outcome.outputs.len() + 2, "length of the blob table")?;
-                outcome.validate()
-            }
+            Self::Found(vetted) | Self::Suggestions { newest: Some(vetted), .. } => vetted.validate(),
             _ => Ok(()),
         }
     }
@@ -256,6 +322,10 @@ pub struct AgentStatus {
     pub finds: u64,
     /// Look-ups answered with an entry.
     pub hits: u64,
+    /// Look-ups of suggestions.
+    pub manifests: u64,
+    /// Look-ups of suggestions answered with some.
+    pub suggested: u64,
     /// Entries found and not accepted.
     pub distrusted: u64,
     /// Unix time in ms when the leaf certificate expires; 0 without one.

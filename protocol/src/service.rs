@@ -22,8 +22,8 @@ pub trait Cache {
     async fn put(request: Put) -> Answer<Stored>;
     /// Stores an alias on all owners of its key. Writers and nodes.
     async fn put_alias(request: PutAlias) -> Answer<Stored>;
-    /// Reads a manifest, with the newest bundle that it suggests when that is small and at hand. Any role.
-    async fn manifest(request: FindManifest) -> Answer<Option<FoundManifest>>;
+    /// Reads manifests, with the newest bundle that they suggest when that is small and at hand. Any role.
+    async fn manifests(request: FindManifests) -> Answer<FoundManifests>;
     /// Merges one suggestion into a manifest. Writers and nodes.
     async fn suggest(request: Suggest) -> Answer<Stored>;
     /// Returns the layouts after the epoch that the caller knows, oldest first, encoded [`crate::layout::SignedLayout`]s. Any role.
@@ -172,22 +172,23 @@ impl Stored {
     }
 }
 
-/// Asks for a manifest.
+/// Asks for the manifests of one command, `Free` and `Bound`. All lie in the node's partitions or are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FindManifest {
+pub struct FindManifests {
     /// Epoch that the caller knows.
     pub epoch: Epoch,
     /// Namespace of the caller.
     pub namespace: Namespace,
-    /// The command's key.
-    pub key: ManifestKey,
+    /// The command's keys, at most [`crate::limits::PROBE_KEYS_MAX`].
+    pub keys: Vec<ManifestKey>,
 }
 
-/// A manifest that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundManifest {
-    /// Encoded [`crate::manifest::Manifest`].
-    pub manifest: Bytes,
+/// The manifests that were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundManifests {
+    /// Encoded [`crate::manifest::Manifest`]s in the order of the keys that were asked for, together at most
+    /// [`crate::limits::SUGGESTED_MAX`] bytes.
+    pub manifests: Vec<(ManifestKey, Bytes)>,
     /// The newest suggestion's bundle, when small and at hand.
     pub newest: Option<Found>,
 }
@@ -201,7 +202,7 @@ pub struct Suggest {
     pub namespace: Namespace,
     /// The command's key.
     pub key: ManifestKey,
-    /// Encoded [`crate::manifest::Manifest`] with one suggestion; its receipt stamp is overwritten by the node.
+    /// Encoded [`crate::manifest::Manifest`] with one suggestion; its receipt stamp and pusher are overwritten by the node.
     pub manifest: Bytes,
 }
 

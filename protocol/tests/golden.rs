@@ -13,9 +13,10 @@ mod samples;
 
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Epoch, ToolchainId};
-use dccache_protocol::keys::{self, Common, ManifestInputs, RootPath, Sharing};
+use dccache_protocol::keys::{self, Common, ManifestInputs, ManifestKey, RootPath, Sharing};
 use dccache_protocol::service::{
-    Answer, Bytes, CacheRequest, Carried, Content, Find, Found, Put, Refusal, Stored,
+    Answer, Bytes, CacheRequest, Carried, Content, Find, FindManifests, Found, FoundManifests, Put, PutAlias,
+    Refusal, Stored, Suggest,
 };
 use dccache_protocol::time::ReceiptStamp;
 use std::fmt::Write as _;
@@ -93,17 +94,30 @@ fn the_service_keeps_its_methods_and_their_encodings() {
             content: Content::Bulk { id: key.record_id(&samples::namespace()), length: 9 },
         },
     };
-    let answer = Answer { epoch, newer: Some(Bytes(vec![1, 2])), result: Ok(Some(found)) };
+    let namespace = samples::namespace();
+    let manifest = ManifestKey::from_digest(*samples::direct_key().digest());
+    let find_manifests = FindManifests { epoch, namespace: namespace.clone(), keys: vec![manifest] };
+    let suggest = Suggest { epoch, namespace, key: manifest, manifest: Bytes(vec![8]) };
+    let answer = Answer { epoch, newer: Some(Bytes(vec![1, 2])), result: Ok(Some(found.clone())) };
+    let found = FoundManifests { manifests: vec![(manifest, Bytes(vec![9]))], newest: Some(found) };
+    let suggestions = Answer { epoch, newer: None, result: Ok(found) };
     let refused: Answer<Stored> = Answer { epoch, newer: None, result: Err(Refusal::Unavailable) };
     let lines = [
         ("find", postcard(&CacheRequest::Find { request: find })),
         ("put", postcard(&CacheRequest::Put { request: Put { epoch, bundle: Bytes(vec![3]) } })),
+        (
+            "put_alias",
+            postcard(&CacheRequest::PutAlias { request: PutAlias { epoch, alias: Bytes(vec![7]) } }),
+        ),
+        ("manifests", postcard(&CacheRequest::Manifests { request: find_manifests })),
+        ("suggest", postcard(&CacheRequest::Suggest { request: suggest })),
         ("layouts", postcard(&CacheRequest::Layouts { known: epoch })),
         ("directory", postcard(&CacheRequest::Directory { known: 4 })),
         ("status", postcard(&CacheRequest::Status {})),
         ("raft", postcard(&CacheRequest::Raft { message: Bytes(vec![5]) })),
         ("propose", postcard(&CacheRequest::Propose { command: Bytes(vec![6]) })),
         ("answer", postcard(&answer)),
+        ("suggestions", postcard(&suggestions)),
         ("refused", postcard(&refused)),
     ];
     let now: String = lines.iter().map(|(name, line)| format!("{name} {line}\n")).collect();
@@ -188,7 +202,7 @@ impl Inputs {
         keys::preprocessed_base(&self.common(), &[&self.text], &self.raw).shared(&self.sharing)
     }
 
-    fn manifest(&self) -> keys::ManifestKey {
+    fn manifest(&self) -> ManifestKey {
         let inputs = ManifestInputs {
             working_directory: &self.working_directory,
             include_directories: &self.include_directories,

@@ -7,11 +7,13 @@ mod samples;
 use dccache_protocol::bundle::{BlobError, Body, Encoding, StoredBlob, unpack, unpack_one};
 use dccache_protocol::codec::{DecodeError, Format};
 use dccache_protocol::depend::{Depend, DependPath};
+use dccache_protocol::digest::Digest;
 use dccache_protocol::entry::{BlobRef, Entry, Outcome};
 use dccache_protocol::ids::Partition;
+use dccache_protocol::keys::{DirectKey, EntryKey, ManifestKey, RootPath};
 use dccache_protocol::limits;
-use dccache_protocol::local::Request;
-use dccache_protocol::manifest::{Manifest, Suggestion};
+use dccache_protocol::local::{Job, Request};
+use dccache_protocol::manifest::{Manifest, Pusher, Suggestion};
 use dccache_protocol::signing::PublicKey;
 use dccache_protocol::time::ReceiptStamp;
 use proptest::prelude::*;
@@ -217,7 +219,7 @@ fn a_signature_covers_every_field_of_a_claim() {
     let changes: &[fn(&mut Entry)] = &[
         |e| e.claim.cluster = dccache_protocol::ids::ClusterId::from_digest(*e.claim.key.digest()),
         |e| e.claim.namespace = dccache_protocol::ids::Namespace::default(),
-        |e| e.claim.key = dccache_protocol::keys::EntryKey::Direct(samples::direct_key()),
+        |e| e.claim.key = EntryKey::Direct(samples::direct_key()),
         |e| e.claim.outcome.outputs[0].role = dccache_protocol::entry::OutputRole::Assembly,
         |e| e.claim.outcome.outputs[0].content.size += 1,
         |e| e.claim.outcome.outputs[0].content.blob = e.claim.outcome.stdout.blob,
@@ -245,7 +247,12 @@ fn a_signature_covers_every_field_of_a_claim() {
 fn an_alias_leads_to_its_target_and_outputs_only() {
     let (alias, entry) = (samples::alias(), samples::entry());
     let leads = |claim: &dccache_protocol::entry::Claim| {
-        alias.claim.leads(samples::cluster(), &samples::namespace(), samples::direct_key(), claim)
+        alias.claim.leads(
+            samples::cluster(),
+            &samples::namespace(),
+            EntryKey::Direct(samples::direct_key()),
+            claim,
+        )
     };
     assert!(alias.is_signed_by(&samples::key().public()) && leads(&entry.claim));
     let mut slower = entry.claim.clone();
@@ -255,17 +262,18 @@ fn an_alias_leads_to_its_target_and_outputs_only() {
     other.outcome.stderr = BlobRef::of(b"other");
     assert!(!leads(&other));
     let mut moved = entry.claim;
-    moved.key = dccache_protocol::keys::EntryKey::Direct(samples::direct_key());
+    moved.key = EntryKey::Direct(samples::direct_key());
     assert!(!leads(&moved));
 }
 
-/// Suggestions from a small world of keys and stamps, so that they meet.
+/// Suggestions from a small world of shapes, keys, stamps and pushers, so that they meet.
 fn suggestion() -> impl Strategy<Value = Suggestion> {
-    (0u8..40, 0u64..60).prop_map(|(key, stamp)| Suggestion {
-        inputs: Vec::new(),
+    (0u8..40, 0u8..3, 0u64..60, 0u64..6).prop_map(|(shape, key, stamp, pusher)| Suggestion {
+        inputs: vec![(RootPath::Root(vec![shape + 1]), Digest::of(&[key]))],
         absent: Vec::new(),
-        direct: dccache_protocol::keys::DirectKey::from_digest(dccache_protocol::digest::Digest::of(&[key])),
+        direct: DirectKey::from_digest(Digest::of(&[shape, key])),
         received: ReceiptStamp(stamp),
+        pusher: Pusher(pusher),
     })
 }
 
@@ -276,15 +284,14 @@ fn manifest() -> impl Strategy<Value = Manifest> {
 
 fn large(stamp: u64, inputs: usize) -> Manifest {
     let input = |i: usize| {
-        let path = dccache_protocol::keys::RootPath::Absolute(format!("{i:0>190}").into_bytes());
-        (path, dccache_protocol::digest::Digest::of(b""))
+        let path = RootPath::Absolute(format!("{i:0>190}").into_bytes());
+        (path, Digest::of(b""))
     };
-    let direct = dccache_protocol::digest::Digest::of(&stamp.to_le_bytes());
-    let direct = dccache_protocol::keys::DirectKey::from_digest(direct);
+    let direct = DirectKey::from_digest(Digest::of(&stamp.to_le_bytes()));
     let inputs = (0..inputs).map(input).collect();
-    Manifest {
-        suggestions: vec![Suggestion { inputs, absent: Vec::new(), direct, received: ReceiptStamp(stamp) }],
-    }
+    let absent = vec![RootPath::Root(format!("{stamp}").into_bytes())];
+    let received = ReceiptStamp(stamp);
+    Manifest { suggestions: vec![Suggestion { inputs, absent, direct, received, pusher: Pusher(stamp) }] }
 }
 
 #[test]
@@ -293,6 +300,87 @@ fn a_merged_manifest_always_fits_into_its_own_limit() {
     assert_eq!(merged.suggestions.len(), 3, "1.3 MiB each");
     assert_eq!(merged.suggestions[0].received, ReceiptStamp(5));
     assert!(Manifest::from_bytes(&merged.to_bytes()).is_ok());
+}
+
+#[test]
+fn a_flood_of_one_pusher_leaves_the_others_their_places() {
+    let pushed = |pusher: u64, shape: u64, stamp: u64| {
+        let inputs = vec![(RootPath::Root(format!("{pusher}/{shape}").into_bytes()), Digest::of(b""))];
+        let direct = DirectKey::from_digest(Digest::of(&shape.to_le_bytes()));
+        let suggestion = Suggestion::new(inputs, Vec::new(), direct);
+        let suggestion = Suggestion { received: ReceiptStamp(stamp), pusher: Pusher(pusher), ..suggestion };
+        Manifest { suggestions: vec![suggestion] }
+    };
+    let honest = (1..=12).map(|pusher| pushed(pusher, 0, pusher));
+    let flood = (0..200).map(|shape| pushed(99, shape, 1000 + shape));
+    let merged = honest.chain(flood).reduce(Manifest::merge).expect("some");
+    let from = |pusher: &dyn Fn(u64) -> bool| {
+        merged.suggestions.iter().filter(|suggestion| pusher(suggestion.pusher.0)).count()
+    };
+    assert_eq!(from(&|pusher| pusher <= 12), 12);
+    assert_eq!(from(&|pusher| pusher == 99), limits::SUGGESTIONS_PER_PUSHER_MAX);
+    assert_eq!(merged.suggestions[0].received, ReceiptStamp(1199), "the newest of the flood");
+}
+
+#[test]
+fn one_shape_of_a_pusher_stands_for_every_content_that_lay_under_it() {
+    let seen = |content: u8, stamp: u64| {
+        let digest = Digest::of(&[content]);
+        let inputs =
+            vec![(RootPath::Root(b"b.h".to_vec()), digest), (RootPath::Root(b"a.h".to_vec()), digest)];
+        let suggestion = Suggestion::new(inputs, Vec::new(), DirectKey::from_digest(digest));
+        Manifest { suggestions: vec![Suggestion { received: ReceiptStamp(stamp), ..suggestion }] }
+    };
+    let merged = (0..40).map(|content| seen(content, 100 - u64::from(content))).reduce(Manifest::merge);
+    assert_eq!(merged, Some(seen(0, 100)), "the newest");
+}
+
+#[test]
+fn a_suggestion_names_each_path_once_and_in_order() {
+    let path = |name: &str| RootPath::Root(name.as_bytes().to_vec());
+    let manifest = |inputs: &[&str], absent: &[&str]| {
+        let inputs = inputs.iter().map(|name| (path(name), Digest::of(b""))).collect();
+        let absent = absent.iter().map(|name| path(name)).collect();
+        let (direct, received, pusher) = (samples::direct_key(), ReceiptStamp(1), Pusher::NOBODY);
+        let bytes = Manifest { suggestions: vec![Suggestion { inputs, absent, direct, received, pusher }] }
+            .to_bytes();
+        Manifest::from_bytes(&bytes).is_ok()
+    };
+    assert!(manifest(&["a", "b"], &["c", "d"]));
+    for (inputs, absent) in [(["b", "a"], ["c", "d"]), (["a", "a"], ["c", "d"]), (["a", "b"], ["d", "c"])] {
+        assert!(!manifest(&inputs, &absent), "{inputs:?} {absent:?}");
+    }
+    let inputs =
+        vec![(path("b"), Digest::of(b"")), (path("a"), Digest::of(b"")), (path("b"), Digest::of(b""))];
+    let made = Suggestion::new(inputs, vec![path("d"), path("c"), path("c")], samples::direct_key());
+    assert_eq!((made.inputs.len(), made.absent.len()), (2, 2));
+    assert!(Manifest::from_bytes(&Manifest { suggestions: vec![made] }.to_bytes()).is_ok());
+}
+
+#[test]
+fn a_job_names_other_keys_once_and_a_manifest_only_with_a_direct_key() {
+    let direct = EntryKey::Direct(samples::direct_key());
+    let near = ManifestKey::from_digest(*samples::direct_key().digest());
+    let far = ManifestKey::from_digest(*samples::entry_key().digest());
+    let job = |key, also: Vec<EntryKey>, manifest| {
+        let job = Job { key, also, manifest, ..samples::messages::job() };
+        let attach = Request::Attach { job: Box::new(job), outcome: samples::outcome() };
+        Request::from_bytes(&attach.to_bytes()).is_ok()
+    };
+    let preprocessed = samples::entry_key();
+    assert!(job(preprocessed, vec![direct], Some(near)));
+    assert!(job(direct, vec![preprocessed], Some(near)));
+    assert!(job(direct, Vec::new(), None));
+    assert!(!job(preprocessed, Vec::new(), Some(near)), "no direct key");
+    assert!(!job(direct, Vec::new(), Some(far)), "a manifest of other owners");
+    assert!(!job(direct, vec![direct], None), "an alias to itself");
+    assert!(!job(direct, vec![preprocessed, preprocessed], None));
+    let many = (0..=limits::ALSO_KEYS_MAX as u8).map(|i| Digest::of(&[i]));
+    assert!(!job(
+        direct,
+        many.map(|digest| EntryKey::Direct(DirectKey::from_digest(digest))).collect(),
+        None
+    ));
 }
 
 proptest! {
@@ -332,7 +420,7 @@ proptest! {
 
     #[test]
     fn requests_with_many_empty_arguments_stay_within_the_bound(arguments in 0usize..200_000) {
-        let mut request = vec![1, 1];
+        let mut request = vec![Request::VERSION, 1];
         request.extend(vec![0; arguments]);
         let (peak, _) = peak_of(|| Request::from_bytes(&request));
         prop_assert!(peak <= RESERVED + PER_BYTE * request.len());

@@ -11,7 +11,7 @@ use dccache_protocol::digest::Digest;
 use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
 use dccache_protocol::ids::{Namespace, ToolchainId};
 use dccache_protocol::keys::{EntryKey, PreprocessedKey};
-use dccache_protocol::local::{Job, Reply, Request, Unavailable};
+use dccache_protocol::local::{Job, Reply, Request, Unavailable, Vetted};
 use dccache_protocol::time::UnixMillis;
 use dccache_tests::Binaries;
 use rustix::process::{Pid, Signal, kill_process};
@@ -54,6 +54,8 @@ impl Client {
         let job = Job {
             namespace: Namespace::default(),
             key: *key,
+            also: Vec::new(),
+            manifest: None,
             argv: vec![b"cc".to_vec()],
             environment: Vec::new(),
             working_directory: b"/".to_vec(),
@@ -121,8 +123,9 @@ impl Sample {
     }
 
     fn assert_found(&self, (reply, body): &(Reply, Vec<u8>)) {
-        let Reply::Found { key, outcome, table, .. } = reply else { panic!("{reply:?}") };
-        assert_eq!((key, &**outcome), (&self.key, &self.outcome));
+        let Reply::Found(vetted) = reply else { panic!("{reply:?}") };
+        let Vetted { key, outcome, table, .. } = &**vetted;
+        assert_eq!((key, outcome), (&self.key, &self.outcome));
         assert_eq!(unpack(outcome, table, body).unwrap().len(), 3);
     }
 }

@@ -25,6 +25,10 @@ pub(super) struct Counters {
     pub(super) finds: Counter,
     /// Look-ups answered with an entry.
     pub(super) hits: Counter,
+    /// Look-ups of suggestions.
+    pub(super) manifests: Counter,
+    /// Look-ups of suggestions answered with some.
+    pub(super) suggested: Counter,
     /// Entries found and not accepted.
     pub(super) distrusted: Counter,
     /// Entries acknowledged by the ring.

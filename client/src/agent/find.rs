@@ -7,10 +7,10 @@ use super::flow::Flow;
 use super::import::{Answered, Imported, Judge, Verdict};
 use super::policy::Policy;
 use super::ring::{NoAnswer, Node, Ring, reason};
-use dccache_protocol::ids::Namespace;
+use dccache_protocol::ids::{Namespace, Partition};
 use dccache_protocol::keys::{EntryKey, RecordId};
 use dccache_protocol::limits;
-use dccache_protocol::local::{Distrust, Unavailable};
+use dccache_protocol::local::{Distrust, Reply, Unavailable};
 use dccache_protocol::service::{
     BulkAnswer, BulkRequest, Carried, Content, Find, Found, RecordKind, Refusal,
 };
@@ -35,12 +35,12 @@ const MEMORY: usize = 2 * limits::BUNDLE_MAX / UNIT as usize;
 
 /// What the ring says about some keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Sought {
-    /// An entry that was accepted.
-    Found(Box<Imported>),
+pub(super) enum Sought<T> {
+    /// What was looked for.
+    Found(T),
     /// Nothing.
     Missed,
-    /// An entry that was not accepted, on every replica that had one.
+    /// Something that was not accepted, on every replica that had it.
     Distrusted(Distrust),
     /// No answer.
     Unavailable(Unavailable),
@@ -49,18 +49,25 @@ pub(super) enum Sought {
 /// Looks things up; shared by all connections.
 #[derive(Debug)]
 pub(super) struct Seeker {
-    ring: Arc<Ring>,
+    pub(super) ring: Arc<Ring>,
     policy: Policy,
     memory: Semaphore,
 }
 
-/// One look-up.
-struct Query<'a> {
-    namespace: &'a Namespace,
-    keys: &'a [EntryKey],
-    deadline: Instant,
-    budget: Duration,
-    flowing: &'a Notify,
+/// One look-up: where it asks, how long it may take, and who hears that bulk bytes arrive.
+#[derive(Clone, Copy)]
+pub(super) struct Query<'a> {
+    pub(super) namespace: &'a Namespace,
+    pub(super) deadline: Instant,
+    pub(super) budget: Duration,
+    pub(super) flowing: &'a Notify,
+}
+
+impl<'a> Query<'a> {
+    /// Begins a look-up now.
+    pub(super) fn within(budget: Duration, namespace: &'a Namespace, flowing: &'a Notify) -> Self {
+        Self { namespace, deadline: Instant::now() + budget, budget, flowing }
+    }
 }
 
 impl Seeker {
@@ -73,20 +80,13 @@ impl Seeker {
         &self.ring
     }
 
-    /// Looks for the first of some keys. `flowing` is notified while bulk bytes arrive.
-    pub(super) async fn find(
-        &self,
-        namespace: &Namespace,
-        keys: &[EntryKey],
-        budget: Duration,
-        flowing: &Notify,
-    ) -> Sought {
-        let deadline = Instant::now() + budget;
+    /// Looks for the first of some keys.
+    pub(super) async fn find(&self, keys: &[EntryKey], query: &Query<'_>) -> Sought<Box<Imported>> {
         let mut worst = Sought::Missed;
         // The `Free` and the `Bound` key of one compile have the same owners, so this is one round nearly always.
         for group in keys.chunk_by(|a, b| a.partition() == b.partition()) {
-            let query = Query { namespace, keys: group, deadline, budget, flowing };
-            match self.ask_owners(&query).await {
+            let Some(partition) = group.first().map(EntryKey::partition) else { continue };
+            match self.ask_owners(partition, query, |owner| self.ask(owner, group, query)).await {
                 found @ Sought::Found(_) => return found,
                 Sought::Missed => {}
                 other => worst = other,
@@ -95,8 +95,13 @@ impl Seeker {
         worst
     }
 
-    async fn ask_owners(&self, query: &Query<'_>) -> Sought {
-        let Some(partition) = query.keys.first().map(EntryKey::partition) else { return Sought::Missed };
+    /// Asks the owners of a partition, the next one as well when one takes too long; the first that knows answers for all.
+    pub(super) async fn ask_owners<T, F: Future<Output = Sought<T>>>(
+        &self,
+        partition: Partition,
+        query: &Query<'_>,
+        ask: impl Fn(Node) -> F,
+    ) -> Sought<T> {
         let mut owners = self.ring.owners(partition).into_iter();
         let mut asked = FuturesUnordered::new();
         let mut worst = None;
@@ -104,7 +109,7 @@ impl Seeker {
         loop {
             if asked.is_empty() {
                 match owners.next() {
-                    Some(owner) => asked.push(self.ask(owner, query)),
+                    Some(owner) => asked.push(ask(owner)),
                     None => return worst.unwrap_or(Sought::Unavailable(Unavailable::Unreachable)),
                 }
             }
@@ -115,7 +120,7 @@ impl Seeker {
                 Ok(Some(Sought::Missed)) | Ok(None) => {}
                 Ok(Some(other)) => worst = Some(worse(worst, other)),
                 Err(_slow) => match owners.next() {
-                    Some(owner) => asked.push(self.ask(owner, query)),
+                    Some(owner) => asked.push(ask(owner)),
                     // Everybody is asked; from here on their own deadlines count.
                     None => hedge = Duration::MAX,
                 },
@@ -123,33 +128,38 @@ impl Seeker {
         }
     }
 
-    async fn ask(&self, owner: Node, query: &Query<'_>) -> Sought {
+    async fn ask(&self, owner: Node, keys: &[EntryKey], query: &Query<'_>) -> Sought<Box<Imported>> {
         let request =
-            Find { epoch: self.ring.epoch(), namespace: query.namespace.clone(), keys: query.keys.to_vec() };
+            Find { epoch: self.ring.epoch(), namespace: query.namespace.clone(), keys: keys.to_vec() };
         let answer = self
             .ring
             .ask(&owner, query.deadline, async move |cache, context| cache.find(context, request).await);
         match answer.await {
-            Ok(Some(found)) => self.import(&owner, found, query).await,
+            Ok(Some(found)) => self.import(&owner, found, keys, query).await,
             Ok(None) => Sought::Missed,
-            Err(NoAnswer::Unavailable(reason)) => Sought::Unavailable(reason),
-            Err(NoAnswer::Refused(Refusal::Unavailable)) => Sought::Unavailable(Unavailable::Unreachable),
-            Err(NoAnswer::Refused(_)) => Sought::Unavailable(Unavailable::Refused),
+            Err(reason) => Sought::no_answer(reason),
         }
     }
 
-    async fn import(&self, owner: &Node, found: Found, query: &Query<'_>) -> Sought {
+    /// Judges what a node says to have found under one of `keys`.
+    pub(super) async fn import(
+        &self,
+        owner: &Node,
+        found: Found,
+        keys: &[EntryKey],
+        query: &Query<'_>,
+    ) -> Sought<Box<Imported>> {
         let (key, alias) = (found.key, found.alias.map(|alias| alias.0));
         let (stamp, bundle, _held) = match self.carried(owner, found.bundle, query).await {
             Ok(carried) => carried,
             Err(reason) => return reason,
         };
         let answered = Answered { key, alias: alias.as_deref(), stamp, bundle: &bundle };
-        let verdict = match self.judge(&answered, query) {
+        let verdict = match self.judge(&answered, keys, query) {
             Err(Verdict::UnknownSigner(_)) => {
                 // A colleague who joined a moment ago. Once: a node that invents signers gains nothing.
                 let _ = self.ring.refresh_signers(owner, query.deadline).await;
-                self.judge(&answered, query)
+                self.judge(&answered, keys, query)
             }
             other => other,
         };
@@ -163,14 +173,19 @@ impl Seeker {
         }
     }
 
-    fn judge(&self, answered: &Answered<'_>, query: &Query<'_>) -> Result<Imported, Verdict> {
+    fn judge(
+        &self,
+        answered: &Answered<'_>,
+        keys: &[EntryKey],
+        query: &Query<'_>,
+    ) -> Result<Imported, Verdict> {
         let signers = self.ring.signers();
         let judge = Judge {
             signers: &signers,
             policy: &self.policy,
             own: self.ring.own(),
             namespace: query.namespace,
-            keys: query.keys,
+            keys,
         };
         judge.import(answered)
     }
@@ -181,7 +196,8 @@ impl Seeker {
         owner: &Node,
         carried: Carried,
         query: &Query<'_>,
-    ) -> Result<(ReceiptStamp, Vec<u8>, Option<tokio::sync::SemaphorePermit<'_>>), Sought> {
+    ) -> Result<(ReceiptStamp, Vec<u8>, Option<tokio::sync::SemaphorePermit<'_>>), Sought<Box<Imported>>>
+    {
         let (id, length) = match carried.content {
             Content::Inline(bytes) => return Ok((carried.stamp, bytes.0, None)),
             Content::Bulk { id, length } if length <= limits::BUNDLE_MAX as u64 => (id, length),
@@ -190,8 +206,20 @@ impl Seeker {
         let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let held = timeout_at(query.deadline, self.memory.acquire_many(units)).await;
         let held = held.ok().and_then(Result::ok).ok_or(Sought::Unavailable(Unavailable::Busy))?;
-        let (stamp, bytes) = self.fetch(owner, id, query).await?;
-        Ok((stamp, bytes, Some(held)))
+        let mut fetched = Err(Sought::Missed);
+        for holder in self.holders(owner, id) {
+            fetched = self.fetch(&holder, id, query).await;
+            if fetched.is_ok() {
+                break;
+            }
+        }
+        fetched.map(|(stamp, bytes)| (stamp, bytes, Some(held)))
+    }
+
+    /// Returns whom to ask for a large record: whoever named it, or its own owners when it is an alias's target that lies elsewhere.
+    fn holders(&self, named_by: &Node, id: RecordId) -> Vec<Node> {
+        let owners = self.ring.owners(id.partition());
+        if owners.is_empty() || owners.contains(named_by) { vec![named_by.clone()] } else { owners }
     }
 
     async fn fetch(
@@ -199,7 +227,7 @@ impl Seeker {
         owner: &Node,
         id: RecordId,
         query: &Query<'_>,
-    ) -> Result<(ReceiptStamp, Vec<u8>), Sought> {
+    ) -> Result<(ReceiptStamp, Vec<u8>), Sought<Box<Imported>>> {
         let unavailable = |error| Sought::Unavailable(reason(&error));
         let stream = self.ring.pool.bulk(owner.id, &owner.addresses, query.deadline).await;
         let mut stream = Flow::new(stream.map_err(unavailable)?, query.flowing);
@@ -224,9 +252,30 @@ impl Seeker {
     }
 }
 
+impl<T> Sought<T> {
+    /// Returns what was found, or the reply that says why nothing is.
+    pub(super) fn into_result(self) -> Result<T, Reply> {
+        match self {
+            Self::Found(found) => Ok(found),
+            Self::Missed => Err(Reply::Missed),
+            Self::Distrusted(reason) => Err(Reply::Distrusted(reason)),
+            Self::Unavailable(reason) => Err(Reply::Unavailable(reason)),
+        }
+    }
+
+    /// Says what it means for a look-up that a node gave no answer.
+    pub(super) fn no_answer(reason: NoAnswer) -> Self {
+        match reason {
+            NoAnswer::Unavailable(reason) => Self::Unavailable(reason),
+            NoAnswer::Refused(Refusal::Unavailable) => Self::Unavailable(Unavailable::Unreachable),
+            NoAnswer::Refused(_) => Self::Unavailable(Unavailable::Refused),
+        }
+    }
+}
+
 /// Keeps the reason that says most: distrust before a failure, and any failure before a breaker that only remembers one.
-fn worse(known: Option<Sought>, next: Sought) -> Sought {
-    let weight = |sought: &Sought| match sought {
+fn worse<T>(known: Option<Sought<T>>, next: Sought<T>) -> Sought<T> {
+    let weight = |sought: &Sought<T>| match sought {
         Sought::Distrusted(_) => 3,
         Sought::Unavailable(Unavailable::BreakerOpen) => 1,
         Sought::Unavailable(_) => 2,

@@ -6,13 +6,13 @@
 
 use super::policy::Policy;
 use crate::cluster::Signers;
-use dccache_protocol::bundle::{Bundle, StoredBlob};
+use dccache_protocol::bundle::Bundle;
 use dccache_protocol::codec::Format;
 use dccache_protocol::directory::SignerRecord;
-use dccache_protocol::entry::{Alias, Entry, Outcome, outcome_digest};
+use dccache_protocol::entry::{Alias, Claim, Entry};
 use dccache_protocol::ids::{Namespace, SignerId};
 use dccache_protocol::keys::EntryKey;
-use dccache_protocol::local::Distrust;
+use dccache_protocol::local::{Distrust, Vetted};
 use dccache_protocol::time::ReceiptStamp;
 
 /// What was asked for, and by whom an answer is judged.
@@ -46,16 +46,8 @@ pub struct Answered<'a> {
 /// An entry that passed verification and policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// Which of the keys.
-    pub key: EntryKey,
-    /// What the compile gave.
-    pub outcome: Outcome,
-    /// Who signed it.
-    pub signer: SignerId,
-    /// Directory number under which it was accepted.
-    pub trust_epoch: u64,
-    /// Blob table of the body.
-    pub table: Vec<StoredBlob>,
+    /// The entry.
+    pub vetted: Vetted,
     /// The blobs as stored.
     pub body: Vec<u8>,
 }
@@ -95,25 +87,24 @@ impl Judge<'_> {
         let entry = &bundle.head.entry;
         let named = match answered.alias {
             None => answered.key,
-            Some(bytes) => self.alias_target(answered.key, bytes, &entry.claim.outcome)?,
+            Some(bytes) => self.alias_target(answered.key, bytes, &entry.claim)?,
         };
         self.entry(entry, named, answered.stamp)?;
         bundle.contents().map_err(|_| Verdict::Distrusted(Distrust::Digest))?;
         let body = bundle.body.to_vec();
-        Ok(Imported {
+        let vetted = Vetted {
             key: answered.key,
             signer: entry.claim.signer,
             trust_epoch: self.signers.number(),
             outcome: bundle.head.entry.claim.outcome,
             table: bundle.head.table,
-            body,
-        })
+        };
+        Ok(Imported { vetted, body })
     }
 
     fn entry(&self, entry: &Entry, key: EntryKey, stamp: ReceiptStamp) -> Result<(), Verdict> {
         let claim = &entry.claim;
-        let about = claim.cluster == self.signers.cluster() && claim.namespace == *self.namespace;
-        if !about || claim.key != key {
+        if !claim.answers(self.signers.cluster(), self.namespace, key) {
             return Err(SIGNATURE);
         }
         let signer = self.known(claim.signer)?;
@@ -125,14 +116,10 @@ impl Judge<'_> {
     }
 
     /// Judges an alias and returns the key whose bundle it names.
-    fn alias_target(&self, key: EntryKey, bytes: &[u8], outcome: &Outcome) -> Result<EntryKey, Verdict> {
+    fn alias_target(&self, key: EntryKey, bytes: &[u8], entry: &Claim) -> Result<EntryKey, Verdict> {
         let alias = Alias::from_bytes(bytes).map_err(|_| MALFORMED)?;
         let claim = &alias.claim;
-        let about = claim.cluster == self.signers.cluster()
-            && claim.namespace == *self.namespace
-            && EntryKey::Direct(claim.key) == key
-            && claim.outcome == outcome_digest(outcome);
-        if !about {
+        if !claim.leads(self.signers.cluster(), self.namespace, key, entry) {
             return Err(SIGNATURE);
         }
         let signer = self.known(claim.signer)?;

@@ -1,7 +1,7 @@
 //! The journal of pushes: what the ring has not acknowledged yet, one file per push.
 //!
 //! ```text
-//! "dccj" | version u8 | 3 zero bytes | head length u32 LE | body length u64 LE | head | body | BLAKE3-256 of everything before
+//! "dccj" | version u8 = 2 | 3 zero bytes | head length u32 LE | body length u64 LE | head | body | BLAKE3-256 of everything before
 //! ```
 //!
 //! A push is written under a temporary name and renamed when it is whole, so a killed agent leaves either all of it or nothing.
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-const MAGIC: [u8; 8] = *b"dccj\x01\0\0\0";
+const MAGIC: [u8; 8] = *b"dccj\x02\0\0\0";
 const HEADER: usize = 20;
 const TRAILER: usize = 32;
 

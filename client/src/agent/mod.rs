@@ -17,6 +17,7 @@ pub mod import;
 pub mod journal;
 pub mod line;
 mod log;
+mod parts;
 pub mod place;
 pub mod policy;
 mod push;
@@ -28,6 +29,7 @@ mod server;
 pub mod start;
 mod state;
 mod stop;
+mod suggestions;
 
 pub(crate) use run::chain;
 pub use run::{RunError, Settings, Stay, run};

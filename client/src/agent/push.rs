@@ -1,21 +1,22 @@
-//! Pushing what the journal holds: sign, send to one owner, keep until it is acknowledged.
+//! Pushing what the journal holds: sign, send each part to one of its owners, keep until all of it is acknowledged.
 //!
-//! Invariant: a push leaves the journal only when it is on as many nodes as the ring wants, or refused for good, or torn.
+//! Invariants: a push leaves the journal only when it is on as many nodes as the ring wants, or refused for good, or torn. Its parts go one
+//! after the other, each once the one before is acknowledged: nothing leads to what is not there yet.
 
-use super::journal::{Sequence, Waiting};
+use super::journal::Sequence;
+use super::parts::{Content, Part, parts};
 use super::ring::{NoAnswer, Node, Ring, reason};
 use super::schedule::{Hurry, Schedule};
 use super::state::Agent;
-use dccache_protocol::bundle;
-use dccache_protocol::codec::Format;
-use dccache_protocol::entry::{Claim, Entry};
-use dccache_protocol::keys::EntryKey;
+use dccache_protocol::ids::Namespace;
+use dccache_protocol::keys::ManifestKey;
 use dccache_protocol::limits;
-use dccache_protocol::local::{Request, Unavailable};
-use dccache_protocol::service::{BulkAnswer, BulkRequest, Bytes, Put, Refusal, Stored};
+use dccache_protocol::local::Unavailable;
+use dccache_protocol::service::{BulkAnswer, BulkRequest, Bytes, Put, PutAlias, Refusal, Stored, Suggest};
 use dccache_transport::bulk::{Patience, transfer_within};
 use dccache_transport::pool::Fault;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -44,8 +45,8 @@ enum Pushed {
     Dropped,
     /// Torn; the journal has removed and counted it.
     Gone,
-    /// Not now.
-    Later,
+    /// Not now: so many of its parts are acknowledged.
+    Later(usize),
 }
 
 /// Pushes until the agent ends.
@@ -53,12 +54,14 @@ pub(super) async fn run(agent: Arc<Agent>, ring: Arc<Ring>) {
     let origin = Instant::now();
     let memory = Arc::new(Semaphore::new(MEMORY));
     let mut schedule = Schedule::default();
-    let mut known = BTreeSet::new();
+    // Parts acknowledged so far. A new agent begins anew: the ring knows what it has.
+    let mut known = BTreeMap::new();
     let mut under_way = JoinSet::new();
     let mut hurried = 0;
     loop {
         for sequence in agent.journal.waiting() {
-            if known.insert(sequence) {
+            if let Entry::Vacant(unknown) = known.entry(sequence) {
+                unknown.insert(0);
                 schedule.add(sequence);
             }
         }
@@ -69,7 +72,8 @@ pub(super) async fn run(agent: Arc<Agent>, ring: Arc<Ring>) {
         }
         while under_way.len() < AT_ONCE {
             let Some(sequence) = schedule.take(origin.elapsed()) else { break };
-            under_way.spawn(push(Arc::clone(&agent), Arc::clone(&ring), Arc::clone(&memory), sequence));
+            let done = known.get(&sequence).copied().unwrap_or(0);
+            under_way.spawn(push(Arc::clone(&agent), Arc::clone(&ring), Arc::clone(&memory), sequence, done));
         }
         let due = schedule.due().filter(|_| under_way.len() < AT_ONCE);
         tokio::select! {
@@ -87,13 +91,14 @@ pub(super) async fn run(agent: Arc<Agent>, ring: Arc<Ring>) {
 fn settle(
     agent: &Agent,
     schedule: &mut Schedule,
-    known: &mut BTreeSet<Sequence>,
+    known: &mut BTreeMap<Sequence, usize>,
     sequence: Sequence,
     pushed: Pushed,
     now: Duration,
 ) {
     match pushed {
-        Pushed::Later => {
+        Pushed::Later(done) => {
+            known.insert(sequence, done);
             let hurry = if agent.flushing.load(Ordering::Relaxed) > 0 { Hurry::Yes } else { Hurry::No };
             return schedule.failed(sequence, now, getrandom::u32().unwrap_or_default(), hurry);
         }
@@ -112,44 +117,49 @@ async fn push(
     ring: Arc<Ring>,
     memory: Arc<Semaphore>,
     sequence: Sequence,
+    done: usize,
 ) -> (Sequence, Pushed) {
     // File, body and bundle are held at the same time.
     let bytes = agent.journal.size_of(sequence).unwrap_or(0) as usize;
     let units = bytes.div_ceil(UNIT).min(MEMORY) as u32;
-    let Ok(_held) = memory.acquire_many(units).await else { return (sequence, Pushed::Later) };
+    let Ok(_held) = memory.acquire_many(units).await else { return (sequence, Pushed::Later(done)) };
     let journal = Arc::clone(&agent.journal);
     let waiting = tokio::task::spawn_blocking(move || journal.read(sequence)).await;
-    let signed = match waiting {
+    let parts = match waiting {
         Ok(None) => return (sequence, Pushed::Gone),
-        Ok(Some(waiting)) => sign(&ring, &waiting),
-        Err(_) => return (sequence, Pushed::Later),
+        Ok(Some(waiting)) => parts(&ring, &waiting),
+        Err(_) => return (sequence, Pushed::Later(done)),
     };
-    let Some((key, bundle)) = signed else { return (sequence, Pushed::Dropped) };
-    (sequence, send(&ring, key, bundle).await)
+    let Some(parts) = parts else { return (sequence, Pushed::Dropped) };
+    for (at, part) in parts.iter().enumerate().skip(done) {
+        match send(&ring, part).await {
+            Sent::Acknowledged => {}
+            Sent::Refused => return (sequence, Pushed::Dropped),
+            Sent::Later => return (sequence, Pushed::Later(at)),
+        }
+    }
+    (sequence, Pushed::Acknowledged)
 }
 
-/// Makes the signed bundle of a push; `None` when the journal holds something else, or this machine signs nothing.
-fn sign(ring: &Ring, waiting: &Waiting) -> Option<(EntryKey, Vec<u8>)> {
-    let Ok(Request::Push { job, outcome, table }) = Request::from_bytes(&waiting.head) else { return None };
-    let signer = ring.signer.as_ref()?;
-    let claim = Claim {
-        cluster: ring.member.cluster,
-        namespace: job.namespace,
-        key: job.key,
-        outcome,
-        signer: signer.public().signer_id(),
-    };
-    let bundle = bundle::encode(&Entry::sign(claim, signer), &table, &waiting.body);
-    (bundle.len() <= limits::BUNDLE_MAX).then_some((job.key, bundle))
+/// How sending one part ended.
+enum Sent {
+    /// On as many nodes as the ring wants.
+    Acknowledged,
+    /// Refused for good.
+    Refused,
+    /// Not now.
+    Later,
 }
 
-async fn send(ring: &Arc<Ring>, key: EntryKey, bundle: Vec<u8>) -> Pushed {
-    let bundle = Arc::new(bundle);
-    for owner in ring.owners(key.partition()) {
-        let stored = if bundle.len() <= limits::INLINE_MAX {
-            put(ring, &owner, &bundle).await
-        } else {
-            put_bulk(ring, &owner, &bundle).await
+async fn send(ring: &Arc<Ring>, part: &Part) -> Sent {
+    for owner in ring.owners(part.partition) {
+        let stored = match &part.content {
+            Content::Bundle(bundle) if bundle.len() <= limits::INLINE_MAX => put(ring, &owner, bundle).await,
+            Content::Bundle(bundle) => put_bulk(ring, &owner, bundle).await,
+            Content::Alias(alias) => put_alias(ring, &owner, alias).await,
+            Content::Suggestion { namespace, key, manifest } => {
+                suggest(ring, &owner, namespace, *key, manifest).await
+            }
         };
         match &stored {
             Ok(_) => ring.took_a_push(owner.id, Ok(())),
@@ -157,19 +167,19 @@ async fn send(ring: &Arc<Ring>, key: EntryKey, bundle: Vec<u8>) -> Pushed {
             Err(NoAnswer::Unavailable(_)) => {}
         }
         match stored {
-            Ok(stored) if stored.is_acknowledged() => return Pushed::Acknowledged,
+            Ok(stored) if stored.is_acknowledged() => return Sent::Acknowledged,
             Ok(stored) => {
                 tracing::debug!(copies = stored.copies, wanted = stored.wanted, "accepted, not acknowledged");
-                return Pushed::Later;
+                return Sent::Later;
             }
             Err(NoAnswer::Refused(refusal)) if is_final(refusal) => {
                 tracing::warn!(node = %owner.id, %refusal, "a push is refused for good");
-                return Pushed::Dropped;
+                return Sent::Refused;
             }
             Err(reason) => tracing::debug!(node = %owner.id, ?reason, "a push did not succeed"),
         }
     }
-    Pushed::Later
+    Sent::Later
 }
 
 /// Tells whether no later time and no other owner would take it.
@@ -184,6 +194,25 @@ async fn put(ring: &Arc<Ring>, owner: &Node, bundle: &[u8]) -> Result<Stored, No
     let request = Put { epoch: ring.epoch(), bundle: Bytes(bundle.to_vec()) };
     let deadline = Instant::now() + ANSWER;
     ring.ask(owner, deadline, async move |cache, context| cache.put(context, request).await).await
+}
+
+async fn put_alias(ring: &Arc<Ring>, owner: &Node, alias: &[u8]) -> Result<Stored, NoAnswer> {
+    let request = PutAlias { epoch: ring.epoch(), alias: Bytes(alias.to_vec()) };
+    let deadline = Instant::now() + ANSWER;
+    ring.ask(owner, deadline, async move |cache, context| cache.put_alias(context, request).await).await
+}
+
+async fn suggest(
+    ring: &Arc<Ring>,
+    owner: &Node,
+    namespace: &Namespace,
+    key: ManifestKey,
+    manifest: &[u8],
+) -> Result<Stored, NoAnswer> {
+    let (epoch, namespace) = (ring.epoch(), namespace.clone());
+    let request = Suggest { epoch, namespace, key, manifest: Bytes(manifest.to_vec()) };
+    let deadline = Instant::now() + ANSWER;
+    ring.ask(owner, deadline, async move |cache, context| cache.suggest(context, request).await).await
 }
 
 async fn put_bulk(ring: &Arc<Ring>, owner: &Node, bundle: &[u8]) -> Result<Stored, NoAnswer> {

@@ -98,6 +98,7 @@ impl Connection<'_> {
             let request = Request::from_bytes(&head).map_err(invalid)?;
             match request {
                 Request::Push { .. } => self.push(&head, header.attachment).await?,
+                Request::Attach { .. } if header.attachment == 0 => self.push(&head, 0).await?,
                 request if header.attachment == 0 => self.answer(request).await?,
                 _ => return Err(io::ErrorKind::InvalidData.into()),
             }

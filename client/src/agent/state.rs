@@ -1,14 +1,14 @@
 //! The agent as one value: what all of its tasks share, and the answer to each request.
 
 use super::counters::Counters;
-use super::find::{Seeker, Sought};
+use super::find::{Query, Seeker};
 use super::import::Imported;
 use super::journal::{Journal, Sequence};
 use super::ring::Ring;
 use super::run::Settings;
 use super::stop::{Activity, Stop};
-use dccache_protocol::ids::Namespace;
-use dccache_protocol::keys::EntryKey;
+use super::suggestions::Suggested;
+use dccache_protocol::keys::{EntryKey, ManifestKey};
 use dccache_protocol::limits;
 use dccache_protocol::local::{AgentStatus, Reply, Request, Unavailable};
 use dccache_protocol::time::Clock;
@@ -80,9 +80,12 @@ impl Agent {
     pub(super) async fn answer(&self, request: Request, flowing: &Notify) -> (Reply, Vec<u8>) {
         let reply = match request {
             Request::Find { namespace, keys, budget_ms } => {
-                return self.find(&namespace, &keys, budget_ms, flowing).await;
+                return self.find(&keys, &Query::within(budget(budget_ms), &namespace, flowing)).await;
             }
-            Request::Push { .. } => Reply::Unavailable(Unavailable::Refused),
+            Request::Suggestions { namespace, keys, budget_ms } => {
+                return self.suggestions(&keys, &Query::within(budget(budget_ms), &namespace, flowing)).await;
+            }
+            Request::Push { .. } | Request::Attach { .. } => Reply::Unavailable(Unavailable::Refused),
             Request::Status => Reply::Status(Box::new(self.status())),
             Request::Flush { timeout_ms } => self.flush(Duration::from_millis(timeout_ms)).await,
             Request::ClusterStatus => self.cluster_status().await,
@@ -94,34 +97,44 @@ impl Agent {
         (reply, Vec::new())
     }
 
-    async fn find(
-        &self,
-        namespace: &Namespace,
-        keys: &[EntryKey],
-        budget_ms: u32,
-        flowing: &Notify,
-    ) -> (Reply, Vec<u8>) {
+    async fn find(&self, keys: &[EntryKey], query: &Query<'_>) -> (Reply, Vec<u8>) {
         self.counters.finds.add();
         let seeker = match self.standing.seeker() {
             Ok(seeker) => seeker,
             Err(reason) => return (Reply::Unavailable(reason), Vec::new()),
         };
-        let budget = Duration::from_millis(u64::from(budget_ms).min(limits::DEADLINE_MAX_MS));
-        let reply = match seeker.find(namespace, keys, budget, flowing).await {
-            Sought::Found(imported) => {
+        match seeker.find(keys, query).await.into_result() {
+            Ok(imported) => {
                 self.counters.hits.add();
-                let Imported { key, outcome, signer, trust_epoch, table, body } = *imported;
-                let outcome = Box::new(outcome);
-                return (Reply::Found { key, outcome, signer, trust_epoch, table }, body);
+                let Imported { vetted, body } = *imported;
+                (Reply::Found(Box::new(vetted)), body)
             }
-            Sought::Missed => Reply::Missed,
-            Sought::Distrusted(reason) => {
-                self.counters.distrusted.add();
-                Reply::Distrusted(reason)
-            }
-            Sought::Unavailable(reason) => Reply::Unavailable(reason),
+            Err(reason) => (self.counted(reason), Vec::new()),
+        }
+    }
+
+    async fn suggestions(&self, keys: &[ManifestKey], query: &Query<'_>) -> (Reply, Vec<u8>) {
+        self.counters.manifests.add();
+        let seeker = match self.standing.seeker() {
+            Ok(seeker) => seeker,
+            Err(reason) => return (Reply::Unavailable(reason), Vec::new()),
         };
-        (reply, Vec::new())
+        match seeker.suggestions(keys, query).await.into_result() {
+            Ok(Suggested { manifests, newest }) => {
+                self.counters.suggested.add();
+                let (newest, body) = newest.map(|imported| (imported.vetted, imported.body)).unzip();
+                let newest = newest.map(Box::new);
+                (Reply::Suggestions { manifests, newest }, body.unwrap_or_default())
+            }
+            Err(reason) => (self.counted(reason), Vec::new()),
+        }
+    }
+
+    fn counted(&self, reply: Reply) -> Reply {
+        if let Reply::Distrusted(_) = reply {
+            self.counters.distrusted.add();
+        }
+        reply
     }
 
     fn status(&self) -> AgentStatus {
@@ -135,6 +148,8 @@ impl Agent {
             dropped: self.counters.dropped.get() + self.journal.torn(),
             finds: self.counters.finds.get(),
             hits: self.counters.hits.get(),
+            manifests: self.counters.manifests.get(),
+            suggested: self.counters.suggested.get(),
             distrusted: self.counters.distrusted.get(),
             ..AgentStatus::default()
         };
@@ -190,4 +205,9 @@ impl Agent {
         });
         Reply::Cluster(futures::future::join_all(asked).await)
     }
+}
+
+/// Bounds the time that a wrapper gives.
+fn budget(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms).min(limits::DEADLINE_MAX_MS))
 }

@@ -1,4 +1,4 @@
-//! The wrapper's way to the ring: through the agent, within a budget, and never needed.
+//! The wrapper's way to the ring: through the agent, within one budget per compile, and never needed.
 
 mod times;
 
@@ -11,10 +11,13 @@ use crate::config::{AgentUse, Config};
 use crate::home::Home;
 use crate::store::{LocalEntry, Origin};
 use dccache_protocol::bundle::Body;
-use dccache_protocol::keys::EntryKey;
-use dccache_protocol::local::{Distrust, Job, Reply, Request, Unavailable};
+use dccache_protocol::codec::Format;
+use dccache_protocol::entry::Outcome;
+use dccache_protocol::keys::{EntryKey, ManifestKey};
+use dccache_protocol::local::{Distrust, Job, Reply, Request, Unavailable, Vetted};
+use dccache_protocol::manifest::Manifest;
 use dccache_protocol::time::UnixMillis;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Added to the agent's own budget before the wrapper gives the agent up: the agent answers that the time is over, and that answer takes a moment.
 const GRACE: Duration = Duration::from_millis(50);
@@ -38,12 +41,30 @@ pub enum Answer {
     Fault(&'static str),
 }
 
-/// A way to the agent.
+/// What the ring suggests.
+#[derive(Debug)]
+pub enum Suggested {
+    /// Some of the manifests that were asked for. Nothing in them is believed, and no path in them is safe to open unseen.
+    Some {
+        /// The manifests, in the order of the keys that were asked for.
+        manifests: Vec<(ManifestKey, Manifest)>,
+        /// The bundle of the newest suggestion, when it came along: the answer to whoever derives this key, as from [`Link::find`].
+        newest: Option<(EntryKey, Box<LocalEntry>)>,
+    },
+    /// It suggests nothing.
+    Nothing,
+    /// No answer that can be used; the name is counted.
+    Fault(&'static str),
+}
+
+/// A way to the agent, for one compile.
 #[derive(Debug)]
 pub struct Link<'a> {
     config: &'a Config,
     starter: Starter,
     line: Option<Line>,
+    /// What earlier look-ups of this compile have left of its budget; `None` before the first.
+    left: Option<Duration>,
 }
 
 impl<'a> Link<'a> {
@@ -54,27 +75,41 @@ impl<'a> Link<'a> {
             return None;
         }
         let starter = Starter::of_this_program(place).ok()?;
-        Some(Self { config, starter, line: None })
+        Some(Self { config, starter, line: None, left: None })
     }
 
-    /// Looks for keys on the ring, in order of preference, within `budget_ms`; bulk bytes extend it.
+    /// Looks for keys on the ring, in order of preference. `budget_ms` is the compile's budget for all of its look-ups together: the first
+    /// one begins it, later ones have what is left. Bulk bytes extend it.
     pub fn find(&mut self, keys: &[EntryKey], budget_ms: u32) -> Answer {
         let namespace = self.config.namespace.clone();
-        let request = Request::Find { namespace, keys: keys.to_vec(), budget_ms };
-        let patience = Duration::from_millis(budget_ms.into()) + GRACE;
-        match self.call(&request, &[], patience) {
-            Some((Reply::Found { key, outcome, signer, trust_epoch, table }, bytes))
-                if keys.contains(&key) =>
-            {
-                let origin = Origin::Imported { signer, trust_epoch };
-                let entry = LocalEntry::new(origin, *outcome, Body { table, bytes });
-                Answer::Found { key, entry: Box::new(entry) }
+        let request = |budget_ms| Request::Find { namespace, keys: keys.to_vec(), budget_ms };
+        match self.look_up(request, budget_ms) {
+            Ok((Reply::Found(vetted), bytes)) if keys.contains(&vetted.key) => {
+                let (key, entry) = imported(*vetted, bytes);
+                Answer::Found { key, entry }
             }
-            Some((Reply::Missed, _)) => Answer::Missed,
-            Some((Reply::Distrusted(why), _)) => Answer::Fault(distrust_name(why)),
-            Some((Reply::Unavailable(why), _)) => Answer::Fault(unavailable_name(why)),
-            Some(_) => Answer::Fault("agent_malformed"),
-            None => Answer::Fault("agent_unreached"),
+            Ok((Reply::Missed, _)) => Answer::Missed,
+            Ok(_) => Answer::Fault("agent_malformed"),
+            Err(name) => Answer::Fault(name),
+        }
+    }
+
+    /// Looks for suggestions on the ring, for the manifest keys of one command; all have the same owners. `budget_ms` as for [`Link::find`].
+    pub fn suggestions(&mut self, keys: &[ManifestKey], budget_ms: u32) -> Suggested {
+        let namespace = self.config.namespace.clone();
+        let request = |budget_ms| Request::Suggestions { namespace, keys: keys.to_vec(), budget_ms };
+        match self.look_up(request, budget_ms) {
+            Ok((Reply::Suggestions { manifests, newest }, bytes)) => {
+                let asked = manifests.into_iter().filter(|(key, _)| keys.contains(key));
+                // Any client may have pushed any bytes: what is no manifest suggests nothing.
+                let readable =
+                    asked.filter_map(|(key, manifest)| Some((key, Manifest::from_bytes(&manifest.0).ok()?)));
+                let newest = newest.map(|vetted| imported(*vetted, bytes));
+                Suggested::Some { manifests: readable.collect(), newest }
+            }
+            Ok((Reply::Missed, _)) => Suggested::Nothing,
+            Ok(_) => Suggested::Fault("agent_malformed"),
+            Err(name) => Suggested::Fault(name),
         }
     }
 
@@ -84,12 +119,46 @@ impl<'a> Link<'a> {
     /// The name of the fault that is counted.
     pub fn push(&mut self, job: Job, entry: &LocalEntry) -> Result<(), &'static str> {
         let (outcome, table) = (entry.outcome.clone(), entry.table().to_vec());
-        let request = Request::Push { job: Box::new(job), outcome, table };
-        match self.call(&request, entry.body(), PUSH_PATIENCE) {
+        self.queue(&Request::Push { job: Box::new(job), outcome, table }, entry.body())
+    }
+
+    /// Has the agent sign aliases for [`Job::also`] and send the suggestion of a compile whose bundle, with this outcome, lies under the
+    /// job's key on the ring: it was found there, or pushed before.
+    ///
+    /// # Errors
+    /// The name of the fault that is counted.
+    pub fn attach(&mut self, job: Job, outcome: &Outcome) -> Result<(), &'static str> {
+        self.queue(&Request::Attach { job: Box::new(job), outcome: outcome.clone() }, &[])
+    }
+
+    fn queue(&mut self, request: &Request, body: &[u8]) -> Result<(), &'static str> {
+        match self.call(request, body, PUSH_PATIENCE) {
             Some((Reply::Queued, _)) => Ok(()),
             Some((Reply::QueueFull, _)) => Err("push_queue_full"),
             Some((Reply::Unavailable(why), _)) => Err(unavailable_name(why)),
             Some(_) => Err("agent_malformed"),
+            None => Err("agent_unreached"),
+        }
+    }
+
+    /// Asks within what is left of the compile's budget. Only answers of use are returned; the others have a name.
+    fn look_up(
+        &mut self,
+        request: impl FnOnce(u32) -> Request,
+        budget_ms: u32,
+    ) -> Result<(Reply, Vec<u8>), &'static str> {
+        let left = self.left.unwrap_or_else(|| Duration::from_millis(budget_ms.into()));
+        let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        if left_ms == 0 {
+            return Err(unavailable_name(Unavailable::TimedOut));
+        }
+        let begun = Instant::now();
+        let answer = self.call(&request(left_ms), &[], left + GRACE);
+        self.left = Some(left.saturating_sub(begun.elapsed()));
+        match answer {
+            Some((Reply::Distrusted(why), _)) => Err(distrust_name(why)),
+            Some((Reply::Unavailable(why), _)) => Err(unavailable_name(why)),
+            Some(answer) => Ok(answer),
             None => Err("agent_unreached"),
         }
     }
@@ -122,6 +191,12 @@ impl<'a> Link<'a> {
         }
         answer
     }
+}
+
+fn imported(vetted: Vetted, bytes: Vec<u8>) -> (EntryKey, Box<LocalEntry>) {
+    let Vetted { key, outcome, signer, trust_epoch, table } = vetted;
+    let origin = Origin::Imported { signer, trust_epoch };
+    (key, Box::new(LocalEntry::new(origin, outcome, Body { table, bytes })))
 }
 
 /// The starter's file of the last failure is compared with this machine's own wall clock only.

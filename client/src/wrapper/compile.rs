@@ -168,6 +168,8 @@ impl Setting<'_> {
         Job {
             namespace: self.config.namespace.clone(),
             key,
+            also: Vec::new(),
+            manifest: None,
             argv: self.argv.clone(),
             environment: sets.into_iter().flatten().cloned().collect(),
             working_directory: self.invocation.working_directory.clone(),

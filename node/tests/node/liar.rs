@@ -75,12 +75,8 @@ async fn a_lying_node_plants_nothing_and_replaces_nothing() {
     let manifest = Manifest::default().to_bytes();
     assert_eq!(liar.replicate(id(1), RecordKind::Manifest, hour, manifest).await, Some(Refusal::Malformed));
     // A suggestion that would stay the newest for ever.
-    let suggestion = Suggestion {
-        inputs: Vec::new(),
-        absent: Vec::new(),
-        direct: DirectKey::from_digest(*id(9).digest()),
-        received: ReceiptStamp(u64::MAX),
-    };
+    let suggestion = Suggestion::new(Vec::new(), Vec::new(), DirectKey::from_digest(*id(9).digest()));
+    let suggestion = Suggestion { received: ReceiptStamp(u64::MAX), ..suggestion };
     let manifest = Manifest { suggestions: vec![suggestion] }.to_bytes();
     assert_eq!(liar.replicate(id(9), RecordKind::Manifest, 0, manifest).await, Some(Refusal::Malformed));
     // It is a member and no voter, so it has nothing to say to the control plane's engine.

@@ -8,7 +8,7 @@ use dccache_protocol::entry::{Claim, Entry};
 use dccache_protocol::ids::{ClusterId, Namespace};
 use dccache_protocol::keys::{EntryKey, ManifestKey};
 use dccache_protocol::service::{
-    Answer, BulkAnswer, BulkRequest, Bytes, CacheClient, Fetch, Find, FindManifest, Pull, Put, PutAlias,
+    Answer, BulkAnswer, BulkRequest, Bytes, CacheClient, Fetch, Find, FindManifests, Pull, Put, PutAlias,
     RecordKind, RecordMessage, Refusal, Replicate, Suggest,
 };
 use dccache_protocol::signing::SigningKey;
@@ -128,7 +128,7 @@ async fn every_method_and_every_role_is_allowed_or_refused_as_the_table_says() {
     for (client, writes) in [(&reader, false), (&writer, true)] {
         let rows = [
             ("find", true),
-            ("manifest", true),
+            ("manifests", true),
             ("layouts", true),
             ("directory", true),
             ("status", true),
@@ -173,10 +173,10 @@ async fn call(client: &Client, node: &Node, method: &str) -> Option<Refusal> {
     let ask = async |cache: CacheClient, context| {
         Ok(match method {
             "find" => cache.find(context, Find { epoch, namespace, keys: vec![key(1)] }).await?.map_unit(),
-            "manifest" => cache
-                .manifest(context, FindManifest { epoch, namespace, key: manifest_key })
-                .await?
-                .map_unit(),
+            "manifests" => {
+                let find = FindManifests { epoch, namespace, keys: vec![manifest_key] };
+                cache.manifests(context, find).await?.map_unit()
+            }
             "layouts" => cache.layouts(context, epoch).await?.map_unit(),
             "directory" => cache.directory(context, 0).await?.map_unit(),
             "status" => cache.status(context).await?.map_unit(),

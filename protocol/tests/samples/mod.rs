@@ -1,7 +1,7 @@
 //! One value of every format, the same on every machine: what the golden files hold and what hostile bytes start from.
 
 mod control;
-mod messages;
+pub(crate) mod messages;
 
 use dccache_protocol::bundle::{self, Body, Bundle};
 use dccache_protocol::codec::Format;
@@ -14,7 +14,7 @@ use dccache_protocol::entry::{
 use dccache_protocol::ids::{ClusterId, Epoch, Label, Namespace, NodeId, PARTITIONS, ToolchainId};
 use dccache_protocol::keys::{DirectKey, EntryKey, PreprocessedKey, RootPath};
 use dccache_protocol::layout::{Layout, Member, SignedLayout, Table};
-use dccache_protocol::manifest::{Manifest, Suggestion};
+use dccache_protocol::manifest::{Manifest, Pusher, Suggestion};
 use dccache_protocol::signing::{Purpose, SigningKey};
 use dccache_protocol::time::ReceiptStamp;
 
@@ -146,7 +146,7 @@ pub(crate) fn alias() -> Alias {
     let claim = AliasClaim {
         cluster: cluster(),
         namespace: namespace(),
-        key: direct_key(),
+        key: EntryKey::Direct(direct_key()),
         target: entry_key(),
         outcome: outcome_digest(&outcome()),
         signer: key().public().signer_id(),
@@ -170,6 +170,7 @@ pub(crate) fn manifest() -> Manifest {
         absent: vec![RootPath::Root(b"src/stdio.h".to_vec())],
         direct: direct_key(),
         received: ReceiptStamp(0x0001_9000_0000_0000),
+        pusher: Pusher(0x0102_0304_0506_0708),
     };
     Manifest { suggestions: vec![suggestion] }
 }

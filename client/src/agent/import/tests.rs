@@ -4,7 +4,9 @@ use super::*;
 use dccache_protocol::bundle::{Body, encode};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::directory::{Directory, SignedDirectory, SignerRole, Standing};
-use dccache_protocol::entry::{AliasClaim, BlobRef, Claim, Comparability, Output, OutputRole};
+use dccache_protocol::entry::{
+    AliasClaim, BlobRef, Comparability, Outcome, Output, OutputRole, outcome_digest,
+};
 use dccache_protocol::ids::{ClusterId, ToolchainId};
 use dccache_protocol::keys::{DirectKey, PreprocessedKey};
 use dccache_protocol::signing::SigningKey;
@@ -105,10 +107,11 @@ fn distrusted(reason: Distrust) -> Result<Imported, Verdict> {
 #[test]
 fn a_sound_entry_is_imported_with_its_bytes() {
     let imported = judge_bundle(&bundle(claim(), 1, OBJECT)).unwrap();
-    assert_eq!((imported.key, imported.trust_epoch), (key("asked"), 7));
-    assert_eq!(imported.outcome, outcome(OBJECT));
-    assert_eq!(imported.signer, signer(1).public().signer_id());
-    assert!(dccache_protocol::bundle::unpack(&imported.outcome, &imported.table, &imported.body).is_ok());
+    let vetted = &imported.vetted;
+    assert_eq!((vetted.key, vetted.trust_epoch), (key("asked"), 7));
+    assert_eq!(vetted.outcome, outcome(OBJECT));
+    assert_eq!(vetted.signer, signer(1).public().signer_id());
+    assert!(dccache_protocol::bundle::unpack(&vetted.outcome, &vetted.table, &imported.body).is_ok());
 }
 
 #[test]
@@ -163,7 +166,7 @@ fn alias_claim() -> AliasClaim {
     AliasClaim {
         cluster: cluster("ours"),
         namespace: namespace("default"),
-        key: direct("alias"),
+        key: EntryKey::Direct(direct("alias")),
         target: key("asked"),
         outcome: outcome_digest(&outcome(OBJECT)),
         signer: signer(1).public().signer_id(),
@@ -178,9 +181,9 @@ fn judge_alias(claim: AliasClaim, by: u8) -> Result<Imported, Verdict> {
 
 #[test]
 fn an_alias_counts_only_for_its_own_key_target_outcome_and_signer() {
-    assert_eq!(judge_alias(alias_claim(), 1).unwrap().key, EntryKey::Direct(direct("alias")));
+    assert_eq!(judge_alias(alias_claim(), 1).unwrap().vetted.key, EntryKey::Direct(direct("alias")));
     for bent in [
-        AliasClaim { key: direct("other"), ..alias_claim() },
+        AliasClaim { key: EntryKey::Direct(direct("other")), ..alias_claim() },
         AliasClaim { target: key("other"), ..alias_claim() },
         AliasClaim { outcome: outcome_digest(&outcome(b"other")), ..alias_claim() },
         AliasClaim { namespace: namespace("elsewhere"), ..alias_claim() },

@@ -3,9 +3,11 @@
 //! The demo, the whole-system tests and the bench start their clusters with this. Every process that was started ends when its value is dropped.
 
 mod node;
+mod proxy;
 mod workstation;
 
 pub use node::NodeProcess;
+pub use proxy::DelayProxy;
 pub use workstation::Workstation;
 
 use std::net::SocketAddr;

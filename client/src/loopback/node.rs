@@ -1,6 +1,6 @@
 //! A `dccache-node` process with a directory and a loopback address of its own.
 
-use super::{Interrupt, LoopbackError, finished};
+use super::{DelayProxy, Interrupt, LoopbackError, finished};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +20,16 @@ pub struct NodeProcess {
     program: PathBuf,
     child: Child,
     log: PathBuf,
+    environment: Vec<(String, String)>,
+    /// Where connections arrive when a proxy stands at `address`.
+    bind: Option<SocketAddr>,
+}
+
+/// How a node process is started.
+struct Start<'a> {
+    address: SocketAddr,
+    bind: Option<SocketAddr>,
+    arguments: &'a [&'a str],
     environment: Vec<(String, String)>,
 }
 
@@ -42,7 +52,27 @@ impl NodeProcess {
         address: SocketAddr,
         interrupt: &Interrupt,
     ) -> Result<Self, LoopbackError> {
-        Self::start(program, home, address, &["serve"], Vec::new(), interrupt)
+        let start = Start { address, bind: None, arguments: &["serve"], environment: Vec::new() };
+        Self::start(program, home, start, interrupt)
+    }
+
+    /// Founds a cluster whose node is reached at another address than it listens on: a proxy passes on what comes to the former.
+    ///
+    /// # Errors
+    /// As [`NodeProcess::found`], and when the proxy cannot listen.
+    pub fn found_behind_proxy(
+        program: &Path,
+        home: &Path,
+        round_trip: Duration,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, DelayProxy), LoopbackError> {
+        let bind = free_address(1)?;
+        let listen = SocketAddr::new(bind.ip(), 0);
+        let proxy = DelayProxy::start(listen, bind, round_trip)
+            .map_err(|source| LoopbackError::Address { ip: bind.ip(), source })?;
+        let address = proxy.address();
+        let start = Start { address, bind: Some(bind), arguments: &["serve"], environment: Vec::new() };
+        Ok((Self::start(program, home, start, interrupt)?, proxy))
     }
 
     /// Starts a further node on 127.0.0.`number` with a token of the founder.
@@ -56,7 +86,9 @@ impl NodeProcess {
         token: &str,
         interrupt: &Interrupt,
     ) -> Result<Self, LoopbackError> {
-        Self::start(program, home, free_address(number)?, &["join", token], Vec::new(), interrupt)
+        let address = free_address(number)?;
+        let start = Start { address, bind: None, arguments: &["join", token], environment: Vec::new() };
+        Self::start(program, home, start, interrupt)
     }
 
     /// Starts a node again that was killed or ended, with the data and the address that it had.
@@ -67,7 +99,8 @@ impl NodeProcess {
         self.kill();
         let home = self.data.parent().unwrap_or(Path::new("/")).to_owned();
         let environment = std::mem::take(&mut self.environment);
-        *self = Self::start(&self.program, &home, self.address, &["serve"], environment, interrupt)?;
+        let start = Start { address: self.address, bind: self.bind, arguments: &["serve"], environment };
+        *self = Self::start(&self.program, &home, start, interrupt)?;
         Ok(())
     }
 
@@ -79,11 +112,10 @@ impl NodeProcess {
     fn start(
         program: &Path,
         home: &Path,
-        address: SocketAddr,
-        arguments: &[&str],
-        environment: Vec<(String, String)>,
+        start: Start<'_>,
         interrupt: &Interrupt,
     ) -> Result<Self, LoopbackError> {
+        let Start { address, bind, arguments, environment } = start;
         let name = format!("node-{}", address.ip().to_string().rsplit('.').next().unwrap_or("0"));
         let (data, log) = (home.join(&name), home.join(format!("{name}.log")));
         let ready = data.join("ready.json");
@@ -91,18 +123,20 @@ impl NodeProcess {
         let output = std::fs::File::options().create(true).append(true).open(&log);
         let output = output.map_err(|source| LoopbackError::file(&log, source))?;
         let errors = output.try_clone().map_err(|source| LoopbackError::file(&log, source))?;
+        let bind_option = bind.map(|bind| ["--bind".to_owned(), bind.to_string()]);
         let child = Command::new(program)
             .args(arguments)
             .arg("--data")
             .arg(&data)
             .args(["--listen", &address.to_string(), "--zone", &name])
+            .args(bind_option.iter().flatten())
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             .spawn()
             .map_err(|source| LoopbackError::Start { program: program.display().to_string(), source })?;
-        let mut node = Self { address, data, program: program.to_owned(), child, log, environment };
+        let mut node = Self { address, data, program: program.to_owned(), child, log, environment, bind };
         node.wait_until_ready(&ready, interrupt)?;
         Ok(node)
     }
@@ -121,7 +155,7 @@ impl NodeProcess {
         Ok(())
     }
 
-    /// Returns where it listens.
+    /// Returns where it is reached.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

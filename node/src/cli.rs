@@ -73,6 +73,9 @@ pub(crate) struct Place {
     /// Address under which other machines reach this one [default: that of the default route, port 7373].
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
+    /// Where connections arrive when a forwarder stands at the address of --listen, as before a container [default: there].
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
+    bind: Option<SocketAddr>,
     /// Bytes to store at most, for example 50GiB.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     capacity: Option<u64>,
@@ -89,6 +92,7 @@ impl Place {
     pub(crate) fn settings(&self) -> Settings {
         let mut settings = Settings::new(self.data.directory());
         settings.listen = self.listen;
+        settings.bind = self.bind;
         settings.capacity_bytes = self.capacity;
         settings.zone.clone_from(&self.zone);
         settings.weight = self.weight;

@@ -82,7 +82,7 @@ impl Node {
                 if let Some(asked) = settings.listen.filter(|asked| *asked != file.listen) {
                     return Err(StartError::OtherAddress { joined: file.listen, asked });
                 }
-                let socket = listener::bind(file.listen).await?;
+                let socket = listener::bind(settings.bind.unwrap_or(file.listen)).await?;
                 Self::start(home, file, &settings, socket, Founded::Before).await
             }
             None => {
@@ -308,10 +308,13 @@ impl Node {
     }
 }
 
-/// Binds the socket of a first start.
+/// Binds the socket of a first start; returns it with the address under which others reach it.
 async fn first_socket(settings: &Settings) -> Result<(TcpListener, SocketAddr), StartError> {
-    let socket = listener::bind(settings.first_address()?).await?;
-    let address = socket.local_addr()?;
+    let mut address = settings.first_address()?;
+    let socket = listener::bind(settings.bind.unwrap_or(address)).await?;
+    if address.port() == 0 {
+        address.set_port(socket.local_addr()?.port());
+    }
     Ok((socket, address))
 }
 

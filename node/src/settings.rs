@@ -25,8 +25,10 @@ pub const DEFAULT_REPLICAS: u8 = 2;
 pub struct Settings {
     /// The data directory.
     pub data: PathBuf,
-    /// Where to listen.
+    /// Where other machines reach it.
     pub listen: Option<SocketAddr>,
+    /// Where connections arrive when something passes on those to `listen`; `None` is at `listen` itself. Not kept: said at each start.
+    pub bind: Option<SocketAddr>,
     /// Bytes to store at most.
     pub capacity_bytes: Option<u64>,
     /// Where the node stands.
@@ -43,7 +45,16 @@ impl Settings {
     /// Starts on a data directory with everything else as it was or by default.
     pub fn new(data: PathBuf) -> Self {
         let clock = Arc::new(SystemClock::from_environment());
-        Self { data, listen: None, capacity_bytes: None, zone: None, weight: None, replicas: None, clock }
+        Self {
+            data,
+            listen: None,
+            bind: None,
+            capacity_bytes: None,
+            zone: None,
+            weight: None,
+            replicas: None,
+            clock,
+        }
     }
 
     /// Returns where to listen on a first start.

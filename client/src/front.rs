@@ -3,6 +3,7 @@
 //! Invariant: nothing before the decision touches the command-line parser, a runtime or a log.
 
 use crate::commands;
+use crate::config::is_setting;
 use crate::resolve::{behind_link, resolve};
 use crate::wrapper;
 use std::ffi::{OsStr, OsString};
@@ -14,8 +15,8 @@ use std::path::Path;
 enum Typed {
     /// Nothing, or a word that only our own command line understands.
     Command(Vec<OsString>),
-    /// `dccache COMPILER ...`.
-    Compiler { word: OsString, arguments: Vec<OsString> },
+    /// `dccache [KEY=VALUE ...] COMPILER ...`.
+    Compiler { settings: Vec<OsString>, word: OsString, arguments: Vec<OsString> },
     /// Called by a compiler's name.
     Link { name: OsString, arguments: Vec<OsString> },
 }
@@ -24,12 +25,14 @@ enum Typed {
 pub fn run(argv: Vec<OsString>) -> i32 {
     match classify(argv) {
         Typed::Command(argv) => commands::run(&argv),
-        Typed::Compiler { word, arguments } => {
-            wrapper::compile(&wrapper::Typed { find: &|path| resolve(&word, path), arguments })
+        Typed::Compiler { settings, word, arguments } => {
+            wrapper::compile(&wrapper::Typed { find: &|path| resolve(&word, path), settings, arguments })
         }
-        Typed::Link { name, arguments } => {
-            wrapper::compile(&wrapper::Typed { find: &|path| behind_link(&name, path), arguments })
-        }
+        Typed::Link { name, arguments } => wrapper::compile(&wrapper::Typed {
+            find: &|path| behind_link(&name, path),
+            settings: Vec::new(),
+            arguments,
+        }),
     }
 }
 
@@ -42,18 +45,32 @@ fn classify(argv: Vec<OsString>) -> Typed {
     match argv.get(1).map(|word| word.as_bytes()) {
         None => Typed::Command(argv),
         Some(b"--") if argv.len() > 2 => compiler_at(argv, 2),
+        Some(_) if is_setting(&argv[1]) => behind_settings(argv),
         Some(word) if word.starts_with(b"-") || commands::is_command(word) => Typed::Command(argv),
         Some(_) => compiler_at(argv, 1),
     }
 }
 
+/// `KEY=VALUE` words hold for this one compile; behind them a word is a compiler, whatever it is.
+fn behind_settings(argv: Vec<OsString>) -> Typed {
+    let settings = argv[1..].iter().take_while(|word| is_setting(word)).count();
+    let dashes = usize::from(argv.get(1 + settings).is_some_and(|word| word == "--"));
+    let at = 1 + settings + dashes;
+    match argv.len() > at {
+        true => compiler_at(argv, at),
+        // Nothing to compile: our own command line says so.
+        false => Typed::Command(argv),
+    }
+}
+
 fn compiler_at(argv: Vec<OsString>, index: usize) -> Typed {
+    let settings = argv[1..index].iter().filter(|word| is_setting(word)).cloned().collect();
     // A launcher and a compiler variable can both name us: `dccache dccache gcc` is `dccache gcc`.
     let ours = argv[index..].iter().take_while(|word| base_name(word) == "dccache").count();
     let index = if argv.len() > index + ours { index + ours } else { index };
     let mut words = argv.into_iter().skip(index);
     let word = words.next().unwrap_or_default();
-    Typed::Compiler { word, arguments: words.collect() }
+    Typed::Compiler { settings, word, arguments: words.collect() }
 }
 
 fn base_name(path: &OsStr) -> &OsStr {
@@ -83,10 +100,26 @@ mod tests {
             matches!(typed(&["dccache", "/x/dccache", "dccache", "cc"]), Typed::Compiler { word, .. } if word == "cc")
         );
         assert!(matches!(typed(&["dccache", "dccache"]), Typed::Compiler { word, .. } if word == "dccache"));
-        let Typed::Compiler { word, arguments } = typed(&["dccache", "--", "stats", "-c", "--"]) else {
+        let Typed::Compiler { word, arguments, .. } = typed(&["dccache", "--", "stats", "-c", "--"]) else {
             panic!("a compiler")
         };
         assert_eq!((word, arguments), ("stats".into(), vec!["-c".into(), "--".into()]));
+    }
+
+    #[test]
+    fn settings_stand_before_the_compiler_and_a_name_with_another_letter_is_none() {
+        let words = ["dccache", "namespace=x", "max_size=1G", "gcc", "-DA=1", "a=b"];
+        let Typed::Compiler { settings, word, arguments } = typed(&words) else { panic!("a compiler") };
+        assert_eq!((settings.len(), word), (2, "gcc".into()));
+        assert_eq!(arguments, ["-DA=1", "a=b"]);
+        let Typed::Compiler { settings, word, .. } = typed(&["dccache", "a=b", "--", "stats"]) else {
+            panic!("a compiler")
+        };
+        assert_eq!((settings.len(), word), (1, "stats".into()));
+        for words in [["dccache", "./a=b"], ["dccache", "A=b"], ["dccache", "=b"]] {
+            assert!(matches!(typed(&words), Typed::Compiler { settings, .. } if settings.is_empty()));
+        }
+        assert!(matches!(typed(&["dccache", "namespace=x"]), Typed::Command(_)));
     }
 
     #[test]

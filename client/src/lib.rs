@@ -16,6 +16,7 @@ pub mod keying;
 pub mod link;
 pub mod loopback;
 pub mod process;
+pub mod project;
 pub mod resolve;
 mod say;
 pub mod stats;

@@ -1,7 +1,7 @@
 //! `dccache config`: what holds, and writing the user's file.
 
-use super::{USAGE, open_home};
-use crate::config::{Config, ConfigError, KEYS, Key, set};
+use super::{USAGE, open_loaded};
+use crate::config::{ConfigError, KEYS, Key, Loaded, Sources, set};
 use crate::home::Home;
 use crate::say::{complain, say};
 use clap::Subcommand;
@@ -9,7 +9,7 @@ use clap::Subcommand;
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Show all keys and what holds now
+    /// Show all keys, what holds here and now, and where that was said
     List,
     /// Show one key
     Get {
@@ -30,19 +30,21 @@ pub(super) fn run(command: Option<&ConfigCommand>) -> i32 {
     if let Some(ConfigCommand::Set { key, value }) = command {
         return write(key, value);
     }
-    let (_, config) = match open_home() {
+    let (_, loaded) = match open_loaded() {
         Ok(opened) => opened,
         Err(code) => return code,
     };
     match command {
         Some(ConfigCommand::Get { key }) => match Key::find(key) {
-            Some(key) => say!("{}", (key.show)(&config)),
+            Some(key) => say!("{}", (key.show)(&loaded.config)),
             None => {
                 complain!("dccache: unknown key {key:?}; `dccache config list` shows all");
                 return USAGE;
             }
         },
-        _ => KEYS.iter().for_each(|key| say!("{} = {}", key.name, (key.show)(&config))),
+        _ => KEYS.iter().for_each(|key| {
+            say!("({}) {} = {}", loaded.origin(key), key.name, (key.show)(&loaded.config));
+        }),
     }
     0
 }
@@ -65,7 +67,9 @@ fn write(key: &str, value: &str) -> i32 {
     }
 }
 
-/// Reads the configuration as compiles read it.
-pub(super) fn load(home: &Home) -> Result<Config, ConfigError> {
-    Config::load(home, |name| std::env::var_os(name))
+/// Reads the configuration as compiles in this directory read it.
+pub(super) fn load(home: &Home) -> Result<Loaded, ConfigError> {
+    let directory = std::env::current_dir().ok();
+    let variable = |name: &str| std::env::var_os(name);
+    Sources { home, directory: directory.as_deref(), variable: &variable, words: &[] }.load()
 }

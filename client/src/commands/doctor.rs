@@ -26,7 +26,8 @@ pub(super) fn run(command: &DoctorCommand) -> i32 {
             return 1;
         }
     };
-    let checks = examine(&home, config::load(&home).map_err(|error| error.to_string()));
+    let checks =
+        examine(&home, config::load(&home).map(|loaded| loaded.config).map_err(|error| error.to_string()));
     if command.json {
         say!("{}", serde_json::to_string_pretty(&checks).expect("plain text always serializes"));
     } else {

@@ -9,7 +9,7 @@ mod join;
 mod ring_stats;
 mod stats;
 
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::home::Home;
 use crate::say::complain;
 use clap::{Parser, Subcommand};
@@ -47,6 +47,11 @@ pub fn run(argv: &[OsString]) -> i32 {
 
 /// Opens the user's directory and reads the configuration as compiles do; otherwise says what is wrong and gives the exit code.
 fn open_home() -> Result<(Home, Config), i32> {
+    open_loaded().map(|(home, loaded)| (home, loaded.config))
+}
+
+/// As [`open_home`], with where each value comes from.
+fn open_loaded() -> Result<(Home, Loaded), i32> {
     let Some(location) = Home::location(|name| std::env::var_os(name)) else {
         complain!("dccache: set HOME or DCCACHE_DIR");
         return Err(USAGE);
@@ -55,16 +60,17 @@ fn open_home() -> Result<(Home, Config), i32> {
         complain!("dccache: {}: {error}", location.display());
         1
     })?;
-    let config = config::load(&home).map_err(|error| {
+    let loaded = config::load(&home).map_err(|error| {
         complain!("dccache: {error}");
         USAGE
     })?;
-    Ok((home, config))
+    Ok((home, loaded))
 }
 
 /// Shown behind the commands.
 const MORE: &str = "\
 Any other first word is a compiler: `dccache gcc -c a.c -o a.o`. `dccache -- WORD ...` forces that.
+Before it, KEY=VALUE words set the configuration for this call: `dccache namespace=x gcc -c a.c`.
 As a link named gcc, g++, cc, c++, clang or clang++ (also gcc-12 and the like) it stands for the next compiler of
 that name on PATH.
 

@@ -36,6 +36,14 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// A key that a project's file may not set.
+    #[error("{place}{key}: not in a project's file; set it in your own, or by a variable")]
+    NotInProject {
+        /// File and line.
+        place: String,
+        /// The key.
+        key: &'static str,
+    },
     /// The file cannot be read or written.
     #[error("{}: {source}", file.display())]
     File {

@@ -1,7 +1,22 @@
 //! All keys of the configuration, as data. `docs/configuration.md` is their prose; a test compares both.
 
-use super::{AgentUse, CompilerCheck, Config, parse_size};
-use std::path::PathBuf;
+use super::values::{SWITCH, absolute_list, joined, switch};
+use super::{AgentUse, CompilerCheck, Config, Sloppiness, parse_size, sloppiness};
+use std::path::{Component, Path, PathBuf};
+
+/// Whether a project's own file may set a key.
+///
+/// It may say what the project could also do in its makefiles: separate more, cache less. It runs no program, writes no file, moves no
+/// bound of the user's, makes no key say less than it does, and does not choose whom to believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InProject {
+    /// It may not.
+    Never,
+    /// It may.
+    Harmless,
+    /// It may name files below itself.
+    OwnFiles,
+}
 
 /// One key.
 #[derive(Debug)]
@@ -12,6 +27,10 @@ pub struct Key {
     pub variable: &'static str,
     /// What values are allowed, in words.
     pub allowed: &'static str,
+    /// What stands between the items of a list; `None` for what is none.
+    pub(super) separator: Option<char>,
+    /// Whether a project may set it.
+    pub(super) project: InProject,
     /// Sets it from text.
     pub(super) set: fn(&mut Config, &str) -> Result<(), ()>,
     /// Shows it as text that [`Key::set`] takes.
@@ -23,16 +42,48 @@ impl Key {
     pub fn find(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
     }
+
+    /// Returns what a value of a project's file in `directory` means; `None` where it may not say that.
+    pub(super) fn in_project(&self, directory: &Path, text: &str) -> Option<String> {
+        match self.project {
+            InProject::Never => None,
+            InProject::Harmless => Some(text.to_owned()),
+            InProject::OwnFiles => {
+                let own = |path: &str| {
+                    let path = Path::new(path);
+                    let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+                    inside.then(|| directory.join(path).into_os_string().into_string().ok())?
+                };
+                let paths = text.split(':').filter(|path| !path.is_empty()).map(own);
+                paths.collect::<Option<Vec<_>>>().map(|paths| paths.join(":"))
+            }
+        }
+    }
 }
 
-const SWITCH: &str = "true or false";
+/// A key that is true or false.
+macro_rules! switch {
+    ($name:literal, $variable:literal, $field:ident, $project:ident) => {
+        Key {
+            name: $name,
+            variable: $variable,
+            allowed: SWITCH,
+            separator: None,
+            project: InProject::$project,
+            set: |config, text| switch(&mut config.$field, text),
+            show: |config| config.$field.to_string(),
+        }
+    };
+}
 
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 14] = [
+pub static KEYS: [Key; 17] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
         allowed: "auto or never",
+        separator: None,
+        project: InProject::Never,
         set: |config, text| {
             config.agent = match text {
                 "auto" => AgentUse::Auto,
@@ -47,6 +98,8 @@ pub static KEYS: [Key; 14] = [
         name: "agent_idle",
         variable: "DCCACHE_AGENT_IDLE",
         allowed: "seconds, 1 to 86400",
+        separator: None,
+        project: InProject::Never,
         set: |config, text| {
             let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
             config.agent_idle_s = seconds.ok_or(())?;
@@ -57,17 +110,21 @@ pub static KEYS: [Key; 14] = [
     Key {
         name: "base_dir",
         variable: "DCCACHE_BASE_DIR",
-        allowed: "an absolute path, or nothing",
+        allowed: "absolute paths separated by colons, or nothing",
+        separator: Some(':'),
+        project: InProject::Never,
         set: |config, text| {
-            config.base_dir = absolute(text)?;
+            config.base_dir = absolute_list(text)?;
             Ok(())
         },
-        show: |config| config.base_dir.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        show: |config| joined(&config.base_dir),
     },
     Key {
         name: "compiler_check",
         variable: "DCCACHE_COMPILER_CHECK",
         allowed: "content, mtime, none, or string:TEXT",
+        separator: None,
+        project: InProject::Never,
         set: |config, text| {
             config.compiler_check = match text {
                 "content" => CompilerCheck::Content,
@@ -84,31 +141,28 @@ pub static KEYS: [Key; 14] = [
             CompilerCheck::Text(text) => format!("string:{text}"),
         },
     },
-    Key {
-        name: "disable",
-        variable: "DCCACHE_DISABLE",
-        allowed: SWITCH,
-        set: |config, text| switch(&mut config.disable, text),
-        show: |config| config.disable.to_string(),
-    },
+    switch!("depend_mode", "DCCACHE_DEPEND_MODE", depend_mode, Harmless),
+    switch!("direct_mode", "DCCACHE_DIRECT_MODE", direct_mode, Harmless),
+    switch!("disable", "DCCACHE_DISABLE", disable, Harmless),
     Key {
         name: "extra_files_to_hash",
         variable: "DCCACHE_EXTRA_FILES_TO_HASH",
         allowed: "paths separated by colons",
+        separator: Some(':'),
+        project: InProject::OwnFiles,
         set: |config, text| {
             let paths = text.split(':').filter(|path| !path.is_empty()).map(PathBuf::from);
             config.extra_files_to_hash = paths.collect();
             Ok(())
         },
-        show: |config| {
-            let paths = config.extra_files_to_hash.iter().map(|path| path.display().to_string());
-            paths.collect::<Vec<_>>().join(":")
-        },
+        show: |config| joined(&config.extra_files_to_hash),
     },
     Key {
         name: "max_size",
         variable: "DCCACHE_MAX_SIZE",
         allowed: "a number with k, M, G, T (powers of 1000), Ki, Mi, Gi, Ti (powers of 1024) or nothing (GiB); 0 for no bound",
+        separator: None,
+        project: InProject::Never,
         set: |config, text| {
             config.max_size = parse_size(text).ok_or(())?;
             Ok(())
@@ -119,6 +173,8 @@ pub static KEYS: [Key; 14] = [
         name: "namespace",
         variable: "DCCACHE_NAMESPACE",
         allowed: "1 to 64 of A-Z a-z 0-9 . _ -",
+        separator: None,
+        project: InProject::Harmless,
         set: |config, text| {
             config.namespace.0 = text.parse().map_err(|_| ())?;
             Ok(())
@@ -129,59 +185,36 @@ pub static KEYS: [Key; 14] = [
         name: "path",
         variable: "DCCACHE_PATH",
         allowed: "directories separated by colons, or nothing",
+        separator: Some(':'),
+        project: InProject::Never,
         set: |config, text| {
             config.path = (!text.is_empty()).then(|| text.into());
             Ok(())
         },
         show: |config| config.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
     },
-    Key {
-        name: "read_only",
-        variable: "DCCACHE_READ_ONLY",
-        allowed: SWITCH,
-        set: |config, text| switch(&mut config.read_only, text),
-        show: |config| config.read_only.to_string(),
-    },
-    Key {
-        name: "recache",
-        variable: "DCCACHE_RECACHE",
-        allowed: SWITCH,
-        set: |config, text| switch(&mut config.recache, text),
-        show: |config| config.recache.to_string(),
-    },
+    switch!("read_only", "DCCACHE_READ_ONLY", read_only, Harmless),
+    switch!("read_only_direct", "DCCACHE_READ_ONLY_DIRECT", read_only_direct, Harmless),
+    switch!("recache", "DCCACHE_RECACHE", recache, Harmless),
     Key {
         name: "sloppiness",
         variable: "DCCACHE_SLOPPINESS",
-        allowed: "time_macros and locale, separated by commas, or nothing",
+        allowed: sloppiness::ALLOWED,
+        separator: Some(','),
+        project: InProject::Never,
         set: |config, text| {
-            config.sloppiness = super::Sloppiness::default();
-            for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-                match word {
-                    "time_macros" => config.sloppiness.time_macros = true,
-                    "locale" => config.sloppiness.locale = true,
-                    _ => return Err(()),
-                }
-            }
+            config.sloppiness = Sloppiness::parse(text).ok_or(())?;
             Ok(())
         },
-        show: |config| {
-            let words =
-                [("time_macros", config.sloppiness.time_macros), ("locale", config.sloppiness.locale)];
-            let chosen = words.iter().filter(|(_, chosen)| *chosen).map(|(word, _)| *word);
-            chosen.collect::<Vec<_>>().join(",")
-        },
+        show: |config| config.sloppiness.show(),
     },
-    Key {
-        name: "stats",
-        variable: "DCCACHE_STATS",
-        allowed: SWITCH,
-        set: |config, text| switch(&mut config.stats, text),
-        show: |config| config.stats.to_string(),
-    },
+    switch!("stats", "DCCACHE_STATS", stats, Never),
     Key {
         name: "trust_accept",
         variable: "DCCACHE_TRUST_ACCEPT",
         allowed: crate::agent::policy::ALLOWED,
+        separator: Some(','),
+        project: InProject::Never,
         set: |config, text| {
             config.trust_accept = text.parse().map_err(|_| ())?;
             Ok(())
@@ -189,21 +222,3 @@ pub static KEYS: [Key; 14] = [
         show: |config| config.trust_accept.to_string(),
     },
 ];
-
-/// Values of variables are text, so numbers stand for the words as scripts write them.
-fn switch(place: &mut bool, text: &str) -> Result<(), ()> {
-    *place = match text {
-        "true" | "1" | "yes" => true,
-        "false" | "0" | "no" => false,
-        _ => return Err(()),
-    };
-    Ok(())
-}
-
-fn absolute(text: &str) -> Result<Option<PathBuf>, ()> {
-    match text {
-        "" => Ok(None),
-        path if path.starts_with('/') => Ok(Some(PathBuf::from(path))),
-        _ => Err(()),
-    }
-}

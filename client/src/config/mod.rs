@@ -1,16 +1,21 @@
-//! Configuration: `dccache.toml` in the user's directory, overridden by `DCCACHE_*` variables.
+//! Configuration: `dccache.toml` of system, user and project, overridden by `DCCACHE_*` variables and by `KEY=VALUE` words.
 //!
 //! Names are ccache's wherever the meaning is ccache's. Parsing gives a [`Config`] whose values are in range, or the one
 //! [`ConfigError`] that says where and what. Commands of ours print it and end; a compile runs untouched and counts it.
 
 mod error;
 mod keys;
+mod layers;
 mod raw;
 mod size;
+mod sloppiness;
+mod values;
 
 pub use error::ConfigError;
 pub use keys::{KEYS, Key};
+pub use layers::{Loaded, Origin, Sources, is_setting};
 pub use size::parse_size;
+pub use sloppiness::Sloppiness;
 
 use crate::agent::policy::Policy;
 use crate::home::Home;
@@ -19,7 +24,7 @@ use raw::RawConfig;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Name of the file in the user's directory.
+/// Name of the file in the user's directory and in the root of a project.
 pub const FILE_NAME: &str = "dccache.toml";
 
 /// Largest file that is read, in bytes; a configuration has some dozen short lines.
@@ -45,15 +50,6 @@ pub enum CompilerCheck {
     Text(String),
 }
 
-/// What the user may declare to be irrelevant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sloppiness {
-    /// `__DATE__`, `__TIME__` and `__TIMESTAMP__` may be stale.
-    pub time_macros: bool,
-    /// Messages may come in another language.
-    pub locale: bool,
-}
-
 /// Whether compiles speak to the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentUse {
@@ -70,14 +66,20 @@ pub struct Config {
     pub disable: bool,
     /// Uses what is in the store and changes nothing.
     pub read_only: bool,
+    /// As `read_only`, and looks only by the direct key.
+    pub read_only_direct: bool,
     /// Compiles in any case and replaces what is stored.
     pub recache: bool,
+    /// Looks first by what earlier compiles of the same command read, before anything is preprocessed.
+    pub direct_mode: bool,
+    /// Never preprocesses: what a compile read is taken from its dependency output.
+    pub depend_mode: bool,
     /// Keeps statistics.
     pub stats: bool,
     /// Bound of the local store in bytes; 0 for none.
     pub max_size: u64,
-    /// Root of compiles below this directory; `None` means that a version-control directory marks it.
-    pub base_dir: Option<PathBuf>,
+    /// Roots of compiles below these directories; elsewhere a version-control directory marks the root.
+    pub base_dir: Vec<PathBuf>,
     /// Namespace of the project.
     pub namespace: Namespace,
     /// Files whose content enters every key, in order.
@@ -101,10 +103,13 @@ impl Default for Config {
         Self {
             disable: false,
             read_only: false,
+            read_only_direct: false,
             recache: false,
+            direct_mode: true,
+            depend_mode: false,
             stats: true,
             max_size: DEFAULT_MAX_SIZE,
-            base_dir: None,
+            base_dir: Vec::new(),
             namespace: Namespace::default(),
             extra_files_to_hash: Vec::new(),
             compiler_check: CompilerCheck::Content,
@@ -118,23 +123,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads file and variables.
+    /// Reads what holds outside of any project: files of system and user, and variables.
     ///
     /// # Errors
     /// The first value that is not allowed.
     pub fn load(home: &Home, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let mut config = Self::default();
-        if let Some(raw) = RawConfig::read(home)? {
-            raw.apply(&mut config)?;
-        }
-        for key in &KEYS {
-            if let Some(value) = variable(key.variable) {
-                let value =
-                    value.to_str().ok_or_else(|| ConfigError::variable(key, "text that is not UTF-8"))?;
-                (key.set)(&mut config, value).map_err(|()| ConfigError::variable(key, value))?;
-            }
-        }
-        Ok(config)
+        let sources = Sources { home, directory: None, variable: &variable, words: &[] };
+        Ok(sources.load()?.config)
     }
 }
 

@@ -85,3 +85,138 @@ fn every_key_is_documented() {
         assert!(page.contains(key.variable), "{} is missing", key.variable);
     }
 }
+
+/// A user's directory and a project whose sources lie below it.
+struct Machine {
+    _place: tempfile::TempDir,
+    home: Home,
+    system: PathBuf,
+    project: PathBuf,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let project = place.path().join("project");
+        std::fs::create_dir_all(project.join("src/deep")).unwrap();
+        std::fs::create_dir(project.join(".git")).unwrap();
+        let home = Home::open(&place.path().join("home")).unwrap();
+        Self { home, system: place.path().join("system.toml"), project, _place: place }
+    }
+
+    fn load(&self, variables: &[(&str, &str)], words: &[&str]) -> Result<Loaded, ConfigError> {
+        let variable = |name: &str| match name {
+            "DCCACHE_SYSTEM_CONFIG" => Some(self.system.clone().into_os_string()),
+            _ => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()),
+        };
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let directory = self.project.join("src/deep");
+        Sources { home: &self.home, directory: Some(&directory), variable: &variable, words: &words }.load()
+    }
+
+    fn project_says(&self, text: &str) -> Result<Loaded, ConfigError> {
+        std::fs::write(self.project.join(FILE_NAME), text).unwrap();
+        self.load(&[], &[])
+    }
+}
+
+#[test]
+fn a_word_beats_a_variable_beats_the_project_beats_the_user_beats_the_system() {
+    let machine = Machine::new();
+    let namespace = |loaded: &Loaded| {
+        let key = Key::find("namespace").unwrap();
+        ((key.show)(&loaded.config), loaded.origin(key))
+    };
+    let shown = |path: &std::path::Path| path.display().to_string();
+    let user = machine.home.path().join(FILE_NAME);
+    let project = machine.project.join(FILE_NAME);
+    assert_eq!(namespace(&machine.load(&[], &[]).unwrap()), ("default".into(), "default".into()));
+    for (file, name) in [(&machine.system, "system"), (&user, "user"), (&project, "project")] {
+        std::fs::write(file, format!("namespace = \"{name}\"\n")).unwrap();
+        assert_eq!(namespace(&machine.load(&[], &[]).unwrap()), (name.into(), shown(file)));
+    }
+    let variable = [("DCCACHE_NAMESPACE", "variable")];
+    let by_variable = machine.load(&variable, &[]).unwrap();
+    assert_eq!(namespace(&by_variable), ("variable".into(), "environment".into()));
+    let by_word = machine.load(&variable, &["namespace=word"]).unwrap();
+    assert_eq!(namespace(&by_word), ("word".into(), "command line".into()));
+    assert_eq!(by_word.files, [machine.system, user, project]);
+}
+
+#[test]
+fn every_file_that_is_looked_for_is_told_although_it_is_absent() {
+    let machine = Machine::new();
+    let files = machine.load(&[], &[]).unwrap().files;
+    let expected = [&machine.system, &machine.home.path().join(FILE_NAME), &machine.project.join(FILE_NAME)];
+    assert_eq!(files.iter().collect::<Vec<_>>(), expected);
+    assert!(files.iter().all(|file| !file.exists()));
+}
+
+#[test]
+fn a_project_may_only_say_what_is_harmless() {
+    let machine = Machine::new();
+    let loaded = machine.project_says("read_only = true\nextra_files_to_hash = [\"a.txt\", \"sub/b.txt\"]\n");
+    let config = loaded.unwrap().config;
+    assert!(config.read_only);
+    let files = ["a.txt", "sub/b.txt"].map(|name| machine.project.join(name));
+    assert_eq!(config.extra_files_to_hash, files, "below the project, wherever the compile runs");
+    let harmless = KEYS.iter().filter(|key| key.project == keys::InProject::Harmless);
+    let harmless: Vec<_> = harmless.map(|key| key.name).collect();
+    for key in &KEYS {
+        let value = (key.show)(&Config::default());
+        let outcome = machine.project_says(&format!("{} = {value:?}\n", key.name));
+        let allowed = harmless.contains(&key.name) || key.name == "extra_files_to_hash";
+        assert_eq!(outcome.is_ok(), allowed, "{}", key.name);
+    }
+    for files in ["/etc/passwd", "../x", "a/../../x"] {
+        let text = machine.project_says(&format!("\nextra_files_to_hash = [\"{files}\"]\n")).unwrap_err();
+        let text = text.to_string();
+        assert!(text.contains("dccache.toml:2: extra_files_to_hash: not in a project's file"), "{text}");
+    }
+}
+
+#[test]
+fn a_project_file_of_another_user_says_nothing() {
+    let machine = Machine::new();
+    assert!(machine.project_says("read_only = true\n").unwrap().config.read_only);
+    let file = machine.project.join(FILE_NAME);
+    let nobody = std::os::unix::fs::chown(&file, Some(65534), None);
+    if nobody.is_err() {
+        eprintln!("SKIPPED: giving a file away needs root, so this test proves nothing here");
+        return;
+    }
+    assert_eq!(rustix::process::geteuid().as_raw(), 0, "only root can have given it away");
+    assert!(!machine.load(&[], &[]).unwrap().config.read_only);
+}
+
+#[test]
+fn words_that_are_wrong_name_key_and_what_is_allowed() {
+    let machine = Machine::new();
+    let message = |word: &str| machine.load(&[], &[word]).unwrap_err().to_string();
+    assert!(message("read_only=maybe").contains("read_only: \"maybe\" is not allowed; true or false"));
+    assert!(message("readonly=true").contains("perhaps read_only"));
+}
+
+#[test]
+fn lists_are_written_as_arrays_or_as_text() {
+    let machine = Machine::new();
+    let user = |text: &str| {
+        std::fs::write(machine.home.path().join(FILE_NAME), text).unwrap();
+        machine.load(&[], &[]).map(|loaded| loaded.config)
+    };
+    let config = user("base_dir = [\"/a\", \"/b\"]\nsloppiness = [\"locale\", \"time_macros\"]\n").unwrap();
+    assert_eq!(config.base_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
+    assert!(config.sloppiness.locale && config.sloppiness.time_macros && !config.sloppiness.incbin);
+    assert_eq!(user("base_dir = \"/a:/b\"\n").unwrap().base_dir, config.base_dir);
+    for wrong in ["base_dir = [\"/a:b\"]\n", "base_dir = [\"a\"]\n", "max_size = [\"1G\"]\n"] {
+        assert!(user(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_value_that_spans_lines_is_not_torn_by_setting_it() {
+    let (_place, home) = home_with("base_dir = [\n\"/a\",\n]\n");
+    assert!(set(&home, "base_dir", "/b").is_err());
+    let text = std::fs::read_to_string(home.path().join(FILE_NAME)).unwrap();
+    assert_eq!(text, "base_dir = [\n\"/a\",\n]\n");
+}

@@ -16,10 +16,11 @@ mod lookup;
 mod refusal;
 mod setting;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Sources};
 use crate::home::Home;
 use crate::invocation::{Bypass, Command, CompilerKind, Disk, Plan};
 use crate::process::{exec, is_ignored, standard_streams_are_open};
+use crate::project::root_of;
 use crate::resolve::{Compiler, NotFound};
 use crate::say::complain;
 use crate::stats::{self, Verdict};
@@ -34,6 +35,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Typed<'a> {
     /// Finds the compiler on a search path.
     pub find: &'a dyn Fn(Option<&OsStr>) -> Result<Compiler, NotFound>,
+    /// `KEY=VALUE` words before the compiler.
+    pub settings: Vec<OsString>,
     /// Arguments behind the compiler's name.
     pub arguments: Vec<OsString>,
 }
@@ -52,7 +55,7 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
         return found(typed, path.as_deref(), |compiler| untouched(compiler, &typed.arguments));
     }
     let home = Home::location(|name| std::env::var_os(name)).and_then(|path| Home::open(&path).ok());
-    let loaded = home.as_ref().map(|home| Config::load(home, |name| std::env::var_os(name)));
+    let loaded = home.as_ref().map(|home| load(home, typed));
     let config = match loaded {
         Some(Ok(config)) => config,
         other => {
@@ -72,6 +75,15 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
         Some(home) => cached(home, &config, compiler, &typed.arguments),
         None => untouched(compiler, &typed.arguments),
     })
+}
+
+/// Reads the configuration of a call.
+fn load(home: &Home, typed: &Typed<'_>) -> Result<Config, ConfigError> {
+    let directory = std::env::current_dir().ok();
+    let variable = |name: &str| std::env::var_os(name);
+    let sources =
+        Sources { home, directory: directory.as_deref(), variable: &variable, words: &typed.settings };
+    Ok(sources.load()?.config)
 }
 
 fn found(typed: &Typed<'_>, path: Option<&OsStr>, then: impl FnOnce(&Compiler) -> i32) -> i32 {
@@ -185,7 +197,7 @@ fn prepare<'a>(
     }
     let toolchain = Toolchain::of(&call, &invocation, &config.compiler_check)
         .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
-    let root = setting::root_of(&invocation.working_directory, config.base_dir.as_deref());
+    let root = root_of(&invocation.working_directory, &config.base_dir);
     Ok(Setting { home, config, compiler, arguments, argv, disk, directory, invocation, toolchain, root })
 }
 

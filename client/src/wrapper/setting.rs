@@ -11,11 +11,8 @@ use crate::stats::{Event, Verdict};
 use crate::toolchain::Toolchain;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// Directories that mark the root of a project.
-const MARKS: [&str; 5] = [".git", ".hg", ".svn", ".jj", ".bzr"];
 
 /// A call that can be cached.
 #[derive(Debug)]
@@ -65,18 +62,6 @@ impl Setting<'_> {
 pub(super) fn stderr_shows_color() -> bool {
     let able = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
     able && rustix::termios::isatty(rustix::stdio::stderr())
-}
-
-/// Returns the root of a compile: `base` where it is above the working directory, else the nearest ancestor that a version-control
-/// directory marks, else the working directory itself.
-pub(super) fn root_of(working_directory: &[u8], base: Option<&Path>) -> Vec<u8> {
-    let directory = Path::new(OsStr::from_bytes(working_directory));
-    if let Some(base) = base.filter(|base| directory.starts_with(base)) {
-        return base.components().as_path().as_os_str().as_bytes().to_vec();
-    }
-    let marked = |ancestor: &&Path| MARKS.iter().any(|mark| ancestor.join(mark).exists());
-    let root = directory.ancestors().find(marked).unwrap_or(directory);
-    root.as_os_str().as_bytes().to_vec()
 }
 
 /// What is counted about a call.

@@ -73,6 +73,8 @@ impl Place {
         // The test runner's own; with it the loader looks at more places for the toolchain's libraries.
         command.env_remove("LD_LIBRARY_PATH");
         command.current_dir(self.work()).env("DCCACHE_DIR", self.home()).stdin(Stdio::null());
+        // A file for all users of this machine is not ours to test with.
+        command.env("DCCACHE_SYSTEM_CONFIG", "");
         command
     }
 

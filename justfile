@@ -26,3 +26,8 @@ bless:
 
 fmt:
     cargo fmt --all
+
+# a thousand sampled compiles of real sources, with and without dccache
+differential:
+    cargo build --workspace
+    cargo test -p dccache-tests --test sampler -- --ignored --nocapture

@@ -1,6 +1,7 @@
 //! Whole-system proof: what the tests of this package share to start real processes on real sources, and to break them.
 
 mod binaries;
+mod checkout;
 mod impostor;
 mod mount;
 mod processes;
@@ -10,10 +11,11 @@ mod sources;
 mod waiting;
 
 pub use binaries::Binaries;
+pub use checkout::Checkout;
 pub use impostor::{BlackHole, Impostor};
 pub use mount::Mount;
 pub use processes::{send, with_words, working_below};
 pub use ring::Ring;
-pub use site::{Effect, Site, files_below};
-pub use sources::{CodeBase, code_bases};
+pub use site::{Effect, Site, files_below, wait_until_old};
+pub use sources::{CodeBase, code_bases, package};
 pub use waiting::{Dice, until};

@@ -261,8 +261,12 @@ pub fn files_below(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The clock of file times runs behind the precise one by milliseconds; an input as young as the compile would not be stored.
-fn wait_until_old(path: &Path) {
+/// Waits until a file is older than any compile that follows: the clock of file times runs behind the precise one by milliseconds, and an
+/// input as young as the compile would not be stored.
+///
+/// # Panics
+/// The file is not there.
+pub fn wait_until_old(path: &Path) {
     let written = fs::metadata(path).expect("written a moment ago");
     let now = || {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);

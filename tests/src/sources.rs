@@ -22,7 +22,7 @@ pub struct CodeBase {
 struct Place {
     package: &'static str,
     directory: &'static str,
-    sources: &'static str,
+    sources: &'static [&'static str],
     extension: &'static str,
     options: &'static [&'static str],
 }
@@ -31,27 +31,72 @@ const PLACES: &[Place] = &[
     Place {
         package: "zstd-sys",
         directory: "zstd/lib",
-        sources: "",
+        sources: &[""],
         extension: "c",
         options: &["-DXXH_NAMESPACE=ZSTD_"],
     },
     Place {
         package: "libz-sys",
         directory: "src/zlib",
-        sources: "",
+        sources: &[""],
         extension: "c",
         options: &["-DHAVE_UNISTD_H", "-DHAVE_STDARG_H"],
     },
     Place {
         package: "meshopt",
         directory: "vendor",
-        sources: "src",
+        sources: &["src"],
         extension: "cpp",
         options: &["-std=c++14"],
     },
+    Place {
+        package: "leveldb-sys",
+        directory: "deps/leveldb-1.22",
+        sources: &["db", "table", "util"],
+        extension: "cc",
+        options: &[
+            "-std=c++11",
+            "-DLEVELDB_PLATFORM_POSIX=1",
+            "-DLEVELDB_IS_BIG_ENDIAN=0",
+            "-DHAVE_FDATASYNC=1",
+            "-I.",
+            "-Iinclude",
+        ],
+    },
+    Place {
+        package: "opusic-sys",
+        directory: "opus",
+        sources: &["celt", "silk", "src"],
+        extension: "c",
+        options: &[
+            "-DOPUS_BUILD",
+            "-DVAR_ARRAYS",
+            "-DPACKAGE_VERSION=\"0\"",
+            "-Iinclude",
+            "-Icelt",
+            "-Isilk",
+            "-Isilk/float",
+            "-I.",
+        ],
+    },
+    Place {
+        package: "bzip2-sys",
+        directory: "bzip2-1.0.8",
+        sources: &[""],
+        extension: "c",
+        options: &["-D_FILE_OFFSET_BITS=64"],
+    },
+    Place { package: "lz4-sys", directory: "liblz4/lib", sources: &[""], extension: "c", options: &[] },
 ];
 
-/// Returns the code bases: zstd and zlib in C, meshoptimizer in C++.
+/// Directories inside of packages whose units need options of their own or another machine.
+const LEFT_OUT: &[&str] =
+    &["contrib", "arm", "mips", "x86", "dump_modes", "fixed", "tests", "testdata", "dll"];
+
+/// Ends of names of units that need a library of their own or another system.
+const LEFT_OUT_NAMES: &[&str] = &["_test.cc", "_bench.cc", "_windows.cc", "testutil.cc", "testharness.cc"];
+
+/// Returns the code bases, in this order: zstd, zlib, meshoptimizer (C++), LevelDB (C++), Opus, bzip2 and LZ4's library.
 ///
 /// # Panics
 /// A package of the lock file cannot be found or is empty.
@@ -60,22 +105,35 @@ pub fn code_bases() -> Vec<CodeBase> {
     PLACES.iter().map(|place| place.find(&metadata)).collect()
 }
 
+/// Returns the directory of one package of the lock file.
+///
+/// # Panics
+/// It cannot be found.
+pub fn package(name: &str) -> PathBuf {
+    directory_of(name, &metadata())
+}
+
+fn directory_of(name: &str, metadata: &serde_json::Value) -> PathBuf {
+    let packages = metadata["packages"].as_array().expect("cargo metadata lists packages");
+    let package = packages.iter().find(|package| package["name"] == name);
+    let manifest = package.and_then(|package| package["manifest_path"].as_str());
+    let manifest = Path::new(manifest.unwrap_or_else(|| panic!("{name} is not in the lock file")));
+    manifest.parent().expect("a manifest lies in a directory").to_owned()
+}
+
 impl Place {
     fn find(&self, metadata: &serde_json::Value) -> CodeBase {
-        let packages = metadata["packages"].as_array().expect("cargo metadata lists packages");
-        let package = packages.iter().find(|package| package["name"] == self.package);
-        let manifest = package.and_then(|package| package["manifest_path"].as_str());
-        let manifest =
-            Path::new(manifest.unwrap_or_else(|| panic!("{} is not in the lock file", self.package)));
-        let root = manifest.parent().expect("a manifest lies in a directory").join(self.directory);
+        let root = directory_of(self.package, metadata).join(self.directory);
         let mut units = Vec::new();
-        collect(&root.join(self.sources), self.extension, &mut units);
+        for sources in self.sources {
+            collect(&root.join(sources), self.extension, &mut units);
+        }
         units.sort();
         let relative = |unit: PathBuf| unit.strip_prefix(&root).expect("collected below root").to_owned();
         let units: Vec<PathBuf> = units.into_iter().map(relative).collect();
         assert!(!units.is_empty(), "{} has no .{} files", self.package, self.extension);
         let options = self.options.iter().map(|&option| option.to_owned()).collect();
-        CodeBase { name: self.package, root, units, options, is_cxx: self.extension == "cpp" }
+        CodeBase { name: self.package, root, units, options, is_cxx: self.extension != "c" }
     }
 }
 
@@ -91,13 +149,12 @@ fn metadata() -> serde_json::Value {
 fn collect(directory: &Path, extension: &str, units: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("a package's directory can be read").flatten() {
         let path = entry.path();
+        let is_left_out = |names: &[&str]| names.iter().any(|name| path.to_string_lossy().ends_with(name));
         if path.is_dir() {
-            // Contributed extras have build systems of their own.
-            if path.ends_with("contrib") {
-                continue;
+            if !LEFT_OUT.iter().any(|name| path.ends_with(name)) {
+                collect(&path, extension, units);
             }
-            collect(&path, extension, units);
-        } else if path.extension().is_some_and(|found| found == extension) {
+        } else if path.extension().is_some_and(|found| found == extension) && !is_left_out(LEFT_OUT_NAMES) {
             units.push(path);
         }
     }

@@ -88,7 +88,8 @@ fn plain_cold_warm_and_ring_agree_on_every_output_of_three_code_bases() {
         workstation.join(&node.token("--client").unwrap()).unwrap();
         workstation
     });
-    let bases = code_bases();
+    // The others are the sampler's.
+    let bases: Vec<CodeBase> = code_bases().into_iter().take(3).collect();
     let mut cases = Vec::new();
     for base in &bases {
         let compilers = if base.is_cxx { ["g++", "clang++"] } else { ["gcc", "clang"] };

@@ -7,6 +7,7 @@ pub mod config;
 pub mod cpp;
 pub mod demo;
 pub mod depfile;
+pub mod direct;
 pub mod doctor;
 pub mod explain;
 pub mod front;

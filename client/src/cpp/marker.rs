@@ -10,6 +10,8 @@ pub(super) struct Marker {
     pub(super) name: Range<usize>,
     /// Flag 1: a file is entered.
     pub(super) enters: bool,
+    /// Flag 2: a file is left, and the named one goes on.
+    pub(super) returns: bool,
 }
 
 /// Reads a line without its end as a marker; `None` when it is none.
@@ -25,8 +27,8 @@ pub(super) fn parse(line: &[u8]) -> Option<Marker> {
     while *rest.get(end)? != b'"' {
         end += if rest[end] == b'\\' { 2 } else { 1 };
     }
-    let mut flags = rest[end + 1..].split(|&byte| byte == b' ');
-    Some(Marker { name: start..start + end, enters: flags.any(|flag| flag == b"1") })
+    let has = |wanted: &[u8]| rest[end + 1..].split(|&byte| byte == b' ').any(|flag| flag == wanted);
+    Some(Marker { name: start..start + end, enters: has(b"1"), returns: has(b"2") })
 }
 
 /// Undoes the escapes of a quoted name: backslash, quote and octal bytes.

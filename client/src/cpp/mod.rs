@@ -8,9 +8,11 @@ mod asm;
 mod facts;
 mod marker;
 mod text;
+mod transitions;
 
 #[cfg(test)]
 mod tests;
 
 pub use facts::FileFacts;
 pub use text::{EnteredFile, Places, Preprocessed};
+pub use transitions::{Transition, transitions};

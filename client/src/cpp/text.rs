@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 /// Names that are no files.
-const NO_FILES: &[&[u8]] = &[b"<built-in>", b"<command-line>", b"<command line>", b"<stdin>"];
+pub(super) const NO_FILES: &[&[u8]] = &[b"<built-in>", b"<command-line>", b"<command line>", b"<stdin>"];
 
 /// What [`dccache_protocol::keys::spelled`] writes in place of the root.
 const ROOT_MARK: &[u8] = b"\0";

@@ -1,0 +1,221 @@
+//! Directory guards: what shows with one stat that many names are still absent.
+//!
+//! A name can only appear by a change of the deepest directory above it that exists, and that changes the directory's stamp. A guard whose stamp is another one,
+//! or was too young to prove anything, falls back to its names, one stat each.
+//!
+//! A name that is a symbolic link to nowhere can come to life without a change of its directory, so it has no guard and is looked at each time.
+
+use super::view::is_nothing;
+use crate::toolchain::Stamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// One directory, and the names below it that are absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// The directory, relative to the working directory or absolute.
+    pub directory: Vec<u8>,
+    /// Its stamp; `None` while it was too young.
+    pub stamp: Option<Stamp>,
+    /// Absent names, relative to it.
+    pub names: Vec<Vec<u8>>,
+}
+
+/// Guards of all absent names of a compile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guards {
+    /// Names by their directories.
+    pub guards: Vec<Guard>,
+    /// Links to nowhere.
+    pub singles: Vec<Vec<u8>>,
+}
+
+/// How guards stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Every stamp is as it was.
+    Unchanged,
+    /// Some stamp is another one, or was none; no name has appeared.
+    Checked,
+    /// A name has appeared.
+    Broken,
+}
+
+impl Guards {
+    /// Guards `absent` names, seen from `working_directory`. `None` when one of them is not absent any more.
+    pub fn over<'a>(
+        absent: impl IntoIterator<Item = &'a [u8]>,
+        working_directory: &Path,
+        now: SystemTime,
+    ) -> Option<Self> {
+        let mut directories: HashMap<Vec<u8>, bool> = HashMap::new();
+        let mut exists = |name: &[u8]| {
+            let found = directories.get(name).copied();
+            found.unwrap_or_else(|| {
+                let found = place(working_directory, name).metadata().is_ok();
+                directories.insert(name.to_vec(), found);
+                found
+            })
+        };
+        let mut by_directory: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        let mut singles = BTreeSet::new();
+        for name in absent {
+            let (directory, rest) = split(name, &mut exists);
+            let first = rest.split(|&byte| byte == b'/').next().unwrap_or(rest);
+            let first = place(&place(working_directory, directory), first);
+            match first.symlink_metadata() {
+                Ok(found) if found.is_symlink() => drop(singles.insert(name.to_vec())),
+                // A directory stands where the name leads: what counts is that no file does.
+                _ => drop(by_directory.entry(directory.to_vec()).or_default().insert(rest.to_vec())),
+            }
+        }
+        let guards = by_directory.into_iter().map(|(directory, names)| {
+            // The stamp comes first, so that a name that appears while it is looked at shows later.
+            let stamp =
+                Stamp::of(&place(working_directory, &directory)).filter(|stamp| stamp.is_settled(now));
+            Guard { directory, stamp, names: names.into_iter().collect() }
+        });
+        let guards = Self { guards: guards.collect(), singles: singles.into_iter().collect() };
+        guards.names_are_absent(working_directory).then_some(guards)
+    }
+
+    /// Looks whether the names are still absent: one stat a guard and a single name, more only where a stamp is another one.
+    pub fn standing(&self, working_directory: &Path) -> Standing {
+        let gone = |name: &Vec<u8>| is_nothing(&place(working_directory, name));
+        if !self.singles.iter().all(gone) {
+            return Standing::Broken;
+        }
+        let mut standing = Standing::Unchanged;
+        for guard in &self.guards {
+            let directory = place(working_directory, &guard.directory);
+            if guard.stamp.is_some() && Stamp::of(&directory) == guard.stamp {
+                continue;
+            }
+            if !guard.names.iter().all(|name| is_nothing(&place(&directory, name))) {
+                return Standing::Broken;
+            }
+            standing = Standing::Checked;
+        }
+        standing
+    }
+
+    fn names_are_absent(&self, working_directory: &Path) -> bool {
+        let below = |guard: &Guard| {
+            let directory = place(working_directory, &guard.directory);
+            guard.names.iter().all(|name| is_nothing(&place(&directory, name)))
+        };
+        self.guards.iter().all(below)
+            && self.singles.iter().all(|name| is_nothing(&place(working_directory, name)))
+    }
+}
+
+fn place(directory: &Path, name: &[u8]) -> PathBuf {
+    directory.join(OsStr::from_bytes(name))
+}
+
+/// Splits a name into the deepest directory that exists and the rest.
+fn split<'a>(name: &'a [u8], exists: &mut impl FnMut(&[u8]) -> bool) -> (&'a [u8], &'a [u8]) {
+    let mut end = name.len();
+    while let Some(slash) = memchr::memrchr(b'/', &name[..end]) {
+        let directory = if slash == 0 { &name[..1] } else { &name[..slash] };
+        if exists(directory) {
+            let rest = &name[slash + 1..];
+            // `a//b`: the rest must not look like an absolute name.
+            let slashes = rest.iter().take_while(|&&byte| byte == b'/').count();
+            return (directory, &rest[slashes..]);
+        }
+        end = slash;
+    }
+    (b".", name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::time::Duration;
+
+    /// A time at which everything that the test makes is old.
+    fn later() -> SystemTime {
+        SystemTime::now() + Duration::from_secs(60)
+    }
+
+    fn names(list: &[&str]) -> Vec<Vec<u8>> {
+        list.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+
+    fn over(list: &[&str], place: &Path, now: SystemTime) -> Option<Guards> {
+        Guards::over(list.iter().map(|name| name.as_bytes()), place, now)
+    }
+
+    #[test]
+    fn names_are_guarded_by_the_deepest_directory_that_exists() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir_all(place.path().join("i/sys")).unwrap();
+        let guards =
+            over(&["i/sys/a.h", "i/b.h", "i/no/c.h", "d.h", "no/e.h", "/no-such/f.h"], place.path(), later());
+        let guards = guards.unwrap();
+        let listed: Vec<_> =
+            guards.guards.iter().map(|guard| (guard.directory.clone(), guard.names.clone())).collect();
+        let expected = [
+            (b".".to_vec(), names(&["d.h", "no/e.h"])),
+            (b"/".to_vec(), names(&["no-such/f.h"])),
+            (b"i".to_vec(), names(&["b.h", "no/c.h"])),
+            (b"i/sys".to_vec(), names(&["a.h"])),
+        ];
+        assert_eq!(listed, expected);
+        assert_eq!(guards.standing(place.path()), Standing::Unchanged);
+    }
+
+    #[test]
+    fn a_name_that_appears_breaks_its_guard_and_another_one_does_not() {
+        for appears in ["i/b.h", "i/no/c.h"] {
+            let place = tempfile::tempdir().unwrap();
+            fs::create_dir(place.path().join("i")).unwrap();
+            let guards = over(&["i/b.h", "i/no/c.h"], place.path(), later()).unwrap();
+            fs::write(place.path().join("i/other.h"), "").unwrap();
+            assert_eq!(guards.standing(place.path()), Standing::Checked);
+            let file = place.path().join(appears);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+            assert_eq!(guards.standing(place.path()), Standing::Broken, "{appears}");
+            assert_eq!(over(&[appears], place.path(), later()), None, "it is not absent");
+        }
+    }
+
+    #[test]
+    fn a_directory_in_place_of_a_name_is_no_header() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("string")).unwrap();
+        let guards = over(&["string"], place.path(), later()).unwrap();
+        assert_eq!(guards.standing(place.path()), Standing::Unchanged);
+        fs::remove_dir(place.path().join("string")).unwrap();
+        fs::write(place.path().join("string"), "").unwrap();
+        assert_eq!(guards.standing(place.path()), Standing::Broken);
+    }
+
+    #[test]
+    fn a_link_to_nowhere_that_comes_to_life_is_seen_though_its_directory_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path().join("target.h"), place.path().join("a.h")).unwrap();
+        let guards = over(&["a.h"], place.path(), later()).unwrap();
+        assert_eq!(guards.standing(place.path()), Standing::Unchanged);
+        fs::write(outside.path().join("target.h"), "").unwrap();
+        assert_eq!(guards.standing(place.path()), Standing::Broken);
+    }
+
+    #[test]
+    fn a_young_directory_is_looked_at_name_by_name() {
+        let place = tempfile::tempdir().unwrap();
+        let guards = over(&["a.h"], place.path(), SystemTime::now()).unwrap();
+        assert_eq!(guards.guards[0].stamp, None);
+        assert_eq!(guards.standing(place.path()), Standing::Checked);
+        fs::write(place.path().join("a.h"), "").unwrap();
+        assert_eq!(guards.standing(place.path()), Standing::Broken);
+    }
+}

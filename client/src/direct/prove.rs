@@ -1,0 +1,315 @@
+//! The lookup proof: why every include of a compile was found where it was, and what would have to appear for that to change.
+//!
+//! From the contents of all files that were read and the search chain it is worked out which names the compiler tried. What it entered, by its own line markers,
+//! must come out of that; else nothing is proved. A directive that would find a file which was not entered was not evaluated, and one that finds nothing
+//! would have ended the compile: neither needs a probe. `__has_include` always does.
+//!
+//! Invariant: with equal contents of [`Reading::files`] and [`Proof::more`], equal arguments, and nothing under the names of [`Proof::absent`], every evaluated
+//! directive finds the same file again.
+
+use super::search::{Chain, plain};
+use super::spelling::{Form, Spelling, Spellings, Start, definitions};
+use super::view::{Lies, View};
+use crate::cpp::Transition;
+use dccache_protocol::limits;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Header that gcc includes before anything else, where the search finds one.
+const PREINCLUDED: &[u8] = b"stdc-predef.h";
+
+/// Names of precompiled headers that compilers take silently in place of a header.
+const PRECOMPILED: [&[u8]; 2] = [b".gch", b".pch"];
+
+/// One file that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadFile<'a> {
+    /// As the compiler spells it.
+    pub path: &'a [u8],
+    /// Its content.
+    pub content: &'a [u8],
+}
+
+/// Everything that a compile read, and how it looked for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The source and every header, each path once.
+    pub files: &'a [ReadFile<'a>],
+    /// Who entered whom, by the line markers.
+    pub transitions: &'a [Transition],
+    /// The source as spelled.
+    pub source: &'a [u8],
+    /// Files of `-include` and `-imacros`, as spelled.
+    pub forced: &'a [Vec<u8>],
+    /// Macros of the command line, `NAME` or `NAME=VALUE`.
+    pub macros: &'a [&'a [u8]],
+    /// Where headers are looked for.
+    pub chain: &'a Chain,
+}
+
+/// What keeps the includes of a compile as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Files beside those read whose presence decided something.
+    pub more: BTreeSet<Vec<u8>>,
+    /// Names under which nothing lies.
+    pub absent: BTreeSet<Vec<u8>>,
+}
+
+/// Nothing is proved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the search for headers is not explained: {}", .0.escape_ascii())]
+pub struct Unexplained(pub Vec<u8>);
+
+/// Works out the proof.
+///
+/// # Errors
+/// The file or directive that the emulated search does not explain.
+pub fn prove(reading: &Reading<'_>, view: &View) -> Result<Proof, Unexplained> {
+    let mut prover = Prover::new(reading, view);
+    for file in reading.files {
+        prover.file(file)?;
+    }
+    prover.command_line()?;
+    prover.check_transitions()?;
+    if prover.proof.absent.len() > limits::PROBES_MAX {
+        return Err(Unexplained(b"too many names".to_vec()));
+    }
+    Ok(prover.proof)
+}
+
+struct Prover<'a> {
+    reading: &'a Reading<'a>,
+    view: &'a View,
+    /// Plain names of all files that were read.
+    read: HashSet<Vec<u8>>,
+    /// Contents by their length, to find a file that was skipped because it equals one that was read.
+    lengths: HashMap<u64, Vec<&'a [u8]>>,
+    /// Includer, plain, and what its directives find: device and inode, since clang calls a file by the first name that led to it.
+    explained: HashSet<(Option<Vec<u8>>, u64, u64)>,
+    proof: Proof,
+}
+
+impl<'a> Prover<'a> {
+    fn new(reading: &'a Reading<'a>, view: &'a View) -> Self {
+        let mut lengths: HashMap<u64, Vec<&[u8]>> = HashMap::new();
+        for file in reading.files {
+            lengths.entry(file.content.len() as u64).or_default().push(file.content);
+        }
+        Self {
+            reading,
+            view,
+            read: reading.files.iter().map(|file| plain(file.path)).collect(),
+            lengths,
+            explained: HashSet::new(),
+            proof: Proof::default(),
+        }
+    }
+
+    fn file(&mut self, file: &ReadFile<'_>) -> Result<(), Unexplained> {
+        let spellings = Spellings::scan(file.content);
+        if let Some(what) = spellings.opaque {
+            return Err(Unexplained([file.path, b": ", what.as_bytes()].concat()));
+        }
+        for spelling in &spellings.includes {
+            self.include(spelling, Some(file.path))?;
+        }
+        for (name, start) in &spellings.computed {
+            for (form, name) in self.meanings(name).ok_or_else(|| Unexplained(name.clone()))? {
+                self.include(&Spelling { form, start: *start, name }, Some(file.path))?;
+            }
+        }
+        for spelling in &spellings.queries {
+            self.query(spelling, file.path)?;
+        }
+        Ok(())
+    }
+
+    /// Finds what a macro in place of a name can stand for; nothing where it is defined nowhere, since then the directive was not evaluated.
+    fn meanings(&self, name: &[u8]) -> Option<Vec<(Form, Vec<u8>)>> {
+        let mut meanings = Vec::new();
+        for definition in self.reading.macros {
+            let value = match definition.strip_prefix(name) {
+                Some([]) => return None,
+                Some([b'=', value @ ..]) => value,
+                Some([b'(', ..]) => return None,
+                _ => continue,
+            };
+            match value {
+                [b'<', name @ .., b'>'] => meanings.push((Form::Angled, name.to_vec())),
+                [b'"', name @ .., b'"'] => meanings.push((Form::Quoted, name.to_vec())),
+                _ => return None,
+            }
+        }
+        for file in self.reading.files {
+            meanings.extend(definitions(file.content, name)?);
+        }
+        // The compiler's own macros are defined in no file.
+        (!meanings.is_empty() || !name.starts_with(b"__")).then_some(meanings)
+    }
+
+    /// Handles what is included before the source.
+    fn command_line(&mut self) -> Result<(), Unexplained> {
+        let name = PREINCLUDED.to_vec();
+        self.query_names(
+            &self.reading.chain.candidates(&Spelling { form: Form::Angled, start: Start::First, name }, None),
+        )?;
+        for name in self.reading.forced {
+            let spelling = Spelling { form: Form::Quoted, start: Start::First, name: name.clone() };
+            let candidates = self.reading.chain.candidates(&spelling, None);
+            self.try_names(&candidates, None)?;
+            for candidate in &candidates {
+                for extension in PRECOMPILED {
+                    let name = [candidate.as_slice(), extension].concat();
+                    if self.view.lies(&name) == Lies::Nothing {
+                        self.proof.absent.insert(name);
+                    } else {
+                        return Err(Unexplained(name));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn include(&mut self, spelling: &Spelling, includer: Option<&[u8]>) -> Result<(), Unexplained> {
+        if spelling.start == Start::Next {
+            return self.include_next(spelling, includer);
+        }
+        let candidates = self.reading.chain.candidates(spelling, includer);
+        self.try_names(&candidates, includer)?;
+        // GCC can take a precompiled header for the first one that is opened, which only the source itself includes.
+        if includer == Some(self.reading.source) {
+            self.beside(&candidates)?;
+        }
+        Ok(())
+    }
+
+    /// Requires that no precompiled header lies beside any name up to the one that was entered.
+    fn beside(&mut self, candidates: &[Vec<u8>]) -> Result<(), Unexplained> {
+        let Some(found) = candidates.iter().position(|name| matches!(self.view.lies(name), Lies::File(..)))
+        else {
+            return Ok(());
+        };
+        if !self.read.contains(&plain(&candidates[found])) {
+            return Ok(());
+        }
+        for candidate in &candidates[..=found] {
+            let name = [candidate.as_slice(), PRECOMPILED[0]].concat();
+            match self.view.lies(&name) {
+                Lies::Nothing => drop(self.proof.absent.insert(name)),
+                _ => return Err(Unexplained(name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up one search from its beginning.
+    fn try_names(&mut self, candidates: &[Vec<u8>], includer: Option<&[u8]>) -> Result<(), Unexplained> {
+        let Some((found, length)) = self.first(candidates)? else { return Ok(()) };
+        let name = plain(&candidates[found]);
+        if self.read.contains(&name) {
+            self.explain(includer, &candidates[found]);
+        } else if self.equals_one_read(&candidates[found], length) {
+            self.explain(includer, &candidates[found]);
+            // It may have been skipped as a second copy of what was read already (`#pragma once`, `#import`).
+            self.proof.more.insert(candidates[found].clone());
+        } else {
+            return Ok(());
+        }
+        self.proof.absent.extend(candidates[..found].iter().cloned());
+        Ok(())
+    }
+
+    /// Takes up a search from an unknown place in the chain: every file that was read can be what it found.
+    fn include_next(&mut self, spelling: &Spelling, includer: Option<&[u8]>) -> Result<(), Unexplained> {
+        let candidates = self.reading.chain.candidates(spelling, includer);
+        let mut last = 0;
+        for (index, name) in candidates.iter().enumerate() {
+            match self.view.lies(name) {
+                Lies::File(..) if self.read.contains(&plain(name)) => {
+                    self.explain(includer, name);
+                    last = index;
+                }
+                Lies::Unclear => return Err(Unexplained(name.clone())),
+                Lies::File(..) | Lies::Nothing => {}
+            }
+        }
+        let tried = candidates.into_iter().take(last);
+        let tried: Vec<_> = tried.filter(|name| self.view.lies(name) == Lies::Nothing).collect();
+        self.proof.absent.extend(tried);
+        Ok(())
+    }
+
+    fn query(&mut self, spelling: &Spelling, includer: &[u8]) -> Result<(), Unexplained> {
+        let candidates = self.reading.chain.candidates(spelling, Some(includer));
+        if spelling.start == Start::First {
+            return self.query_names(&candidates);
+        }
+        for name in candidates {
+            match self.view.lies(&name) {
+                Lies::Nothing => drop(self.proof.absent.insert(name)),
+                Lies::File(..) => self.present(&name),
+                Lies::Unclear => return Err(Unexplained(name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up a search whose answer counts even where nothing is entered.
+    fn query_names(&mut self, candidates: &[Vec<u8>]) -> Result<(), Unexplained> {
+        let found = self.first(candidates)?.map(|(found, _)| found);
+        if let Some(found) = found {
+            self.present(&candidates[found]);
+            self.explain(None, &candidates[found]);
+        }
+        self.proof.absent.extend(candidates[..found.unwrap_or(candidates.len())].iter().cloned());
+        Ok(())
+    }
+
+    fn explain(&mut self, includer: Option<&[u8]>, name: &[u8]) {
+        if let Lies::File(device, inode, _) = self.view.lies(name) {
+            self.explained.insert((includer.map(plain), device, inode));
+        }
+    }
+
+    fn present(&mut self, name: &[u8]) {
+        if !self.read.contains(&plain(name)) {
+            self.proof.more.insert(name.to_vec());
+        }
+    }
+
+    /// Finds the first name under which a file lies, and its length.
+    fn first(&self, candidates: &[Vec<u8>]) -> Result<Option<(usize, u64)>, Unexplained> {
+        for (index, name) in candidates.iter().enumerate() {
+            match self.view.lies(name) {
+                Lies::File(_, _, length) => return Ok(Some((index, length))),
+                Lies::Nothing => {}
+                Lies::Unclear => return Err(Unexplained(name.clone())),
+            }
+        }
+        Ok(None)
+    }
+
+    fn equals_one_read(&self, name: &[u8], length: u64) -> bool {
+        let Some(contents) = self.lengths.get(&length) else { return false };
+        // What cannot be read is taken for equal: it becomes an input, and reading that fails.
+        std::fs::read(self.view.path(name)).map_or(true, |content| contents.contains(&content.as_slice()))
+    }
+
+    fn check_transitions(&self) -> Result<(), Unexplained> {
+        for transition in self.reading.transitions {
+            let includer = transition.includer.as_deref().map(plain);
+            let explained = match self.view.lies(&transition.entered) {
+                Lies::File(device, inode, _) => self.explained.contains(&(includer, device, inode)),
+                Lies::Nothing | Lies::Unclear => false,
+            };
+            if !explained {
+                return Err(Unexplained(transition.entered.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,369 @@
+//! How the content of a file spells the names of other files: in `#include`, `#include_next`, `#import` and `__has_include`.
+//!
+//! Conditionals and comments are ignored, so more is found than a compile evaluates, never less. What more is found costs at most a probe; what
+//! cannot be read off the content is said ([`Spellings::computed`], [`Spellings::opaque`]).
+//!
+//! Source: C11 6.10.2, C++17 19.2 and 19.1 (`__has_include`), and GCC's manual on `#include_next` and `#import`.
+
+use memchr::memmem::{find, find_iter, rfind};
+use std::borrow::Cow;
+
+/// Which search a name goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// `"name"`: the includer's directory first.
+    Quoted,
+    /// `<name>`.
+    Angled,
+}
+
+/// Where the search begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Start {
+    /// At the first directory.
+    First,
+    /// Behind the directory in which the includer was found.
+    Next,
+}
+
+/// One name as a directive spells it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spelling {
+    /// Which search.
+    pub form: Form,
+    /// Where it begins.
+    pub start: Start,
+    /// The name, without quotes.
+    pub name: Vec<u8>,
+}
+
+/// Everything that a content spells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spellings {
+    /// Names in directives that read a file.
+    pub includes: Vec<Spelling>,
+    /// Names in `__has_include`.
+    pub queries: Vec<Spelling>,
+    /// Macros that stand in place of a name, and where the search begins.
+    pub computed: Vec<(Vec<u8>, Start)>,
+    /// What stands where nothing can be read off, if anything does.
+    pub opaque: Option<&'static str>,
+}
+
+impl Spellings {
+    /// Looks through a content.
+    pub fn scan(content: &[u8]) -> Self {
+        let mut found = Self::default();
+        // Nearly all headers lack most of these words.
+        let queries = find(content, b"__has_include").is_some();
+        let text = without_splices(content);
+        find_iter(&text, b"include").for_each(|at| found.directive(&text, at, b"include"));
+        find_iter(&text, b"import").for_each(|at| found.directive(&text, at, b"import"));
+        if queries {
+            find_iter(&text, b"__has_include").for_each(|at| found.query(&text, at));
+        }
+        for list in [&mut found.includes, &mut found.queries] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        found.computed.sort_unstable();
+        found.computed.dedup();
+        found
+    }
+
+    fn directive(&mut self, text: &[u8], at: usize, word: &[u8]) {
+        let end = word_end(text, at);
+        let start = match &text[at..end] {
+            token if token == word => Start::First,
+            b"include_next" => Start::Next,
+            _ => return,
+        };
+        if !is_directive(&text[..at]) {
+            return;
+        }
+        match operand(&text[skip_blank(text, end)..]) {
+            Operand::Name(form, name) => self.includes.push(Spelling { form, start, name: name.to_vec() }),
+            Operand::Macro(name) => self.computed.push((name.to_vec(), start)),
+            // An error where it is evaluated, so that nothing is stored.
+            Operand::Other => {}
+        }
+    }
+
+    fn query(&mut self, text: &[u8], at: usize) {
+        let end = word_end(text, at);
+        let start = match &text[at..end] {
+            b"__has_include" | b"__has_include__" => Start::First,
+            b"__has_include_next" | b"__has_include_next__" => Start::Next,
+            _ => return,
+        };
+        let line = line_before(text, at);
+        let defines =
+            line.strip_prefix(b"#").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"define"));
+        let mut behind = skip_blank(text, end);
+        let open = text.get(behind) == Some(&b'(');
+        if open {
+            behind = skip_blank(text, behind + 1);
+        }
+        match operand(&text[behind..]) {
+            // In a macro the includer is wherever that is used.
+            Operand::Name(Form::Quoted, _) if defines => self.opaque = Some("__has_include in a macro"),
+            Operand::Name(form, name) => self.queries.push(Spelling { form, start, name: name.to_vec() }),
+            // `#define __has_include(x)` gives it another meaning.
+            Operand::Macro(_) if open && !defines_this(line) => self.opaque = Some("computed __has_include"),
+            _ => {}
+        }
+    }
+}
+
+/// Finds what a macro that stands in place of a name can be: the names of its definitions in `content`.
+///
+/// `None` when a definition is anything but one name.
+pub fn definitions(content: &[u8], name: &[u8]) -> Option<Vec<(Form, Vec<u8>)>> {
+    let text = without_splices(content);
+    if find(&text, name).is_none() {
+        return Some(Vec::new());
+    }
+    let mut found = Vec::new();
+    for at in find_iter(&text, b"define") {
+        let end = word_end(&text, at);
+        if &text[at..end] != b"define" || !is_directive(&text[..at]) {
+            continue;
+        }
+        let defined = skip_blank(&text, end);
+        let behind = word_end(&text, defined);
+        if &text[defined..behind] != name {
+            continue;
+        }
+        if text.get(behind) == Some(&b'(') {
+            return None;
+        }
+        match operand(&text[skip_blank(&text, behind)..]) {
+            Operand::Name(form, name) => found.push((form, name.to_vec())),
+            _ => return None,
+        }
+    }
+    Some(found)
+}
+
+/// What follows a directive.
+enum Operand<'a> {
+    Name(Form, &'a [u8]),
+    Macro(&'a [u8]),
+    Other,
+}
+
+fn operand(text: &[u8]) -> Operand<'_> {
+    let until = |close: u8| {
+        let rest = &text[1..];
+        let end = rest.iter().position(|&byte| byte == close || byte == b'\n' || byte == b'\r')?;
+        (rest[end] == close && end > 0).then(|| &rest[..end])
+    };
+    match text.first() {
+        Some(b'<') => until(b'>').map_or(Operand::Other, |name| Operand::Name(Form::Angled, name)),
+        Some(b'"') => until(b'"').map_or(Operand::Other, |name| Operand::Name(Form::Quoted, name)),
+        Some(&byte) if is_word(byte) => Operand::Macro(&text[..word_end(text, 0)]),
+        _ => Operand::Other,
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+/// Returns the end of the word that begins at `at`; `at` itself where the byte before belongs to it.
+fn word_end(text: &[u8], at: usize) -> usize {
+    if at > 0 && is_word(text[at - 1]) && text.get(at).is_some_and(|&byte| is_word(byte)) {
+        return at;
+    }
+    at + text[at..].iter().take_while(|&&byte| is_word(byte)).count()
+}
+
+/// Tells whether what ends `before` makes the next word a directive: a number sign that is first on its line but for blanks and comments.
+fn is_directive(before: &[u8]) -> bool {
+    let before = trim_end(before);
+    let signs: [&[u8]; 3] = [b"#", b"%:", b"??="];
+    let Some(line) = signs.iter().find_map(|sign| before.strip_suffix(*sign)) else { return false };
+    let line = trim_blank(line);
+    line.is_empty() || line.ends_with(b"\n") || line.ends_with(b"\r") || line.ends_with(b"*/")
+}
+
+fn trim_blank(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t' | 0x0B | 0x0C] = text {
+        text = rest;
+    }
+    // A byte order mark is no part of the first line.
+    text.strip_prefix(b"\xEF\xBB\xBF").filter(|rest| rest.is_empty()).unwrap_or(text)
+}
+
+/// Drops blanks and comments at the end.
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    loop {
+        text = trim_blank(text);
+        let Some(comment) = text.strip_suffix(b"*/") else { return text };
+        let Some(open) = rfind(comment, b"/*") else { return text };
+        text = &text[..open];
+    }
+}
+
+/// Skips blanks and comments on the way to an operand.
+fn skip_blank(text: &[u8], mut at: usize) -> usize {
+    loop {
+        match text.get(at) {
+            Some(b' ' | b'\t' | 0x0B | 0x0C) => at += 1,
+            Some(b'/') if text.get(at + 1) == Some(&b'*') => match find(&text[at + 2..], b"*/") {
+                Some(end) => at += end + 4,
+                None => return text.len(),
+            },
+            _ => return at,
+        }
+    }
+}
+
+/// Returns the line of `at` up to it, without blanks in front.
+fn line_before(text: &[u8], at: usize) -> &[u8] {
+    let start = text[..at].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
+    text[start..at].trim_ascii_start()
+}
+
+/// Whether a line ends in `#define`, so that what follows is the name of a macro.
+fn defines_this(line: &[u8]) -> bool {
+    line.trim_ascii_end().strip_suffix(b"define").is_some_and(|rest| rest.trim_ascii_end() == b"#")
+}
+
+/// Joins continued lines: a backslash, blanks that gcc allows behind it, and the line's end go.
+fn without_splices(content: &[u8]) -> Cow<'_, [u8]> {
+    let ends_line = |at: usize| {
+        let blanks =
+            content[at + 1..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | 0x0B | 0x0C | b'\r'));
+        let end = at + 1 + blanks.count();
+        (content.get(end) == Some(&b'\n')).then_some(end + 1)
+    };
+    let mut splices =
+        memchr::memchr_iter(b'\\', content).filter_map(|at| Some((at, ends_line(at)?))).peekable();
+    if splices.peek().is_none() {
+        return Cow::Borrowed(content);
+    }
+    let mut joined = Vec::with_capacity(content.len());
+    let mut done = 0;
+    for (at, end) in splices {
+        joined.extend_from_slice(&content[done.min(at)..at]);
+        done = end;
+    }
+    joined.extend_from_slice(&content[done..]);
+    Cow::Owned(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[Spelling]) -> Vec<String> {
+        let shown = |spelling: &Spelling| {
+            let name = String::from_utf8_lossy(&spelling.name);
+            let next = if spelling.start == Start::Next { "+" } else { "" };
+            match spelling.form {
+                Form::Quoted => format!("{next}\"{name}\""),
+                Form::Angled => format!("{next}<{name}>"),
+            }
+        };
+        list.iter().map(shown).collect()
+    }
+
+    fn scan(text: &str) -> (Vec<String>, Vec<String>) {
+        let found = Spellings::scan(text.as_bytes());
+        (names(&found.includes), names(&found.queries))
+    }
+
+    #[test]
+    fn every_way_to_write_a_directive_is_found() {
+        for (text, name) in [
+            ("#include \"a.h\"", "\"a.h\""),
+            ("#include<a.h>", "<a.h>"),
+            ("\t # \t include /* c */ <a/b.h> // x", "<a/b.h>"),
+            ("/* c */ #include \"a.h\"", "\"a.h\""),
+            ("/*\n*/#/* c */include<a.h>", "<a.h>"),
+            ("%:include <a.h>", "<a.h>"),
+            ("??=include <a.h>", "<a.h>"),
+            ("#inc\\\nlude <a\\\n.h>", "<a.h>"),
+            ("#inc\\ \r\nlude \"a.h\"", "\"a.h\""),
+            ("#import \"a.h\"", "\"a.h\""),
+            ("#include_next <a.h>", "+<a.h>"),
+            ("\u{feff}#include \"a.h\"", "\"a.h\""),
+            ("int x;\r#include <a.h>\r", "<a.h>"),
+            ("#if 0\n#include <a.h>\n#endif", "<a.h>"),
+            ("// \\\n#include <b.h>\n#include <a.h>", "<a.h>"),
+        ] {
+            let expected = [name.to_owned()];
+            let found = scan(text).0;
+            assert!(found.contains(&expected[0]), "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_directive_is_not_taken_for_one() {
+        for text in [
+            "include <a.h>",
+            "x #include <a.h>",
+            "#include_foo <a.h>",
+            "#reinclude <a.h>",
+            "#include",
+            "#include <a\n.h>",
+        ] {
+            let found = Spellings::scan(text.as_bytes());
+            assert_eq!(found, Spellings::default(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn queries_are_told_from_tests_whether_there_are_any() {
+        assert_eq!(scan("#if __has_include(<a.h>) && __has_include(\"b.h\")").1, ["\"b.h\"", "<a.h>"]);
+        assert_eq!(scan("#if __has_include_next(<a.h>)").1, ["+<a.h>"]);
+        for text in ["#ifdef __has_include", "#if defined(__has_include)", "#define __has_include(x) 0"] {
+            assert_eq!(Spellings::scan(text.as_bytes()), Spellings::default(), "{text}");
+        }
+        for text in ["#if __has_include(NAME)", "#define HAS __has_include(\"a.h\")"] {
+            assert!(Spellings::scan(text.as_bytes()).opaque.is_some(), "{text}");
+        }
+        assert!(Spellings::scan(b"#define HAS __has_include(<a.h>)").opaque.is_none());
+    }
+
+    #[test]
+    fn a_macro_in_place_of_a_name_is_looked_up_in_its_definitions() {
+        assert_eq!(Spellings::scan(b"#include NAME\n").computed, [(b"NAME".to_vec(), Start::First)]);
+        let text = b"#define NAME <a.h>\n#ifdef X\n# define NAME \"b.h\" // c\n#endif\n#define NAMED 7\n";
+        let expected = vec![(Form::Angled, b"a.h".to_vec()), (Form::Quoted, b"b.h".to_vec())];
+        assert_eq!(definitions(text, b"NAME"), Some(expected));
+        assert_eq!(definitions(b"#define OTHER <a.h>\n", b"NAME"), Some(Vec::new()));
+        for text in ["#define NAME(x) <x>", "#define NAME OTHER", "#define NAME"] {
+            assert_eq!(definitions(text.as_bytes(), b"NAME"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic() {
+        let pieces: [&[u8]; 12] = [
+            b"#",
+            b"include",
+            b"/*",
+            b"*/",
+            b"\\",
+            b"\n",
+            b"\"",
+            b"<",
+            b"__has_include",
+            b"(",
+            b"define",
+            b"\xff",
+        ];
+        let mut state = 1u64;
+        for _ in 0..20_000 {
+            let mut text = Vec::new();
+            for _ in 0..8 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                text.extend(pieces[(state >> 33) as usize % pieces.len()]);
+            }
+            let _ = Spellings::scan(&text);
+            let _ = definitions(&text, b"\xff");
+        }
+    }
+}

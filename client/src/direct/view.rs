@@ -1,0 +1,73 @@
+//! What lies under names, each looked at once.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What a compiler that looks for a header finds under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lies {
+    /// A file: device, inode and size in bytes.
+    File(u64, u64, u64),
+    /// Nothing that it would open: no such name, or a directory.
+    Nothing,
+    /// Something that it could stumble over, or that cannot be looked at.
+    Unclear,
+}
+
+/// Identity of a directory.
+pub type DirectoryId = (u64, u64);
+
+/// The file system as seen from a working directory, remembered for the length of one compile.
+#[derive(Debug)]
+pub struct View {
+    directory: PathBuf,
+    names: RefCell<HashMap<Vec<u8>, Lies>>,
+}
+
+impl View {
+    /// Looks from `directory`.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), names: RefCell::default() }
+    }
+
+    /// Returns the place of a name.
+    pub fn path(&self, name: &[u8]) -> PathBuf {
+        self.directory.join(OsStr::from_bytes(name))
+    }
+
+    /// Says what lies under a name, links followed.
+    pub fn lies(&self, name: &[u8]) -> Lies {
+        if let Some(known) = self.names.borrow().get(name) {
+            return *known;
+        }
+        let found = judge(std::fs::metadata(self.path(name)));
+        self.names.borrow_mut().insert(name.to_vec(), found);
+        found
+    }
+
+    /// Returns the identity of a directory; `None` where there is none.
+    pub fn directory(&self, name: &[u8]) -> Option<DirectoryId> {
+        let found = std::fs::metadata(self.path(name)).ok()?;
+        found.is_dir().then(|| (found.dev(), found.ino()))
+    }
+}
+
+/// Tells whether a compiler that looks for a header at `path` finds nothing there.
+pub(super) fn is_nothing(path: &Path) -> bool {
+    judge(std::fs::metadata(path)) == Lies::Nothing
+}
+
+fn judge(metadata: std::io::Result<Metadata>) -> Lies {
+    match metadata {
+        Ok(found) if found.is_file() => Lies::File(found.dev(), found.ino(), found.len()),
+        Ok(found) if found.is_dir() => Lies::Nothing,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Lies::Nothing,
+        Ok(_) | Err(_) => Lies::Unclear,
+    }
+}

@@ -40,6 +40,26 @@ impl FileFacts {
         }
     }
 
+    /// Packs the facts into one byte.
+    pub fn bits(self) -> u8 {
+        let all =
+            [self.date, self.time, self.timestamp, self.has_include, self.embed, self.pragma_dependency];
+        all.iter().rev().fold(0, |bits, &fact| bits << 1 | u8::from(fact))
+    }
+
+    /// Unpacks what [`FileFacts::bits`] packed.
+    pub fn from_bits(bits: u8) -> Self {
+        let fact = |index: u8| bits >> index & 1 == 1;
+        Self {
+            date: fact(0),
+            time: fact(1),
+            timestamp: fact(2),
+            has_include: fact(3),
+            embed: fact(4),
+            pragma_dependency: fact(5),
+        }
+    }
+
     /// Joins the facts of two files of one compile.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -1,6 +1,9 @@
 //! Direct mode: a compile found by what it reads, without a preprocessor.
 
+pub mod digests;
 pub mod guard;
+pub mod manifest;
+pub mod observe;
 pub mod prove;
 pub mod search;
 pub mod spelling;

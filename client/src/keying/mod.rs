@@ -20,7 +20,8 @@ use dccache_protocol::depend::{Depend, DependPath};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Namespace, ToolchainId};
 use dccache_protocol::keys::{
-    Common, PreprocessedBase, PreprocessedKey, Sharing, preprocessed_base, spelled,
+    Common, ManifestInputs, ManifestKey, PreprocessedBase, PreprocessedKey, RootPath, Sharing, manifest_base,
+    preprocessed_base, spelled,
 };
 
 /// Whether the compiler is made to write colours.
@@ -96,6 +97,59 @@ pub fn preprocessed_keys(
     }
 }
 
+/// Keys of the manifests of one command. Both are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManifestKeys {
+    /// Shared by every checkout; `None` when the command line alone rules that out.
+    pub free: Option<ManifestKey>,
+    /// Bound to root and working directory.
+    pub bound: ManifestKey,
+}
+
+impl ManifestKeys {
+    /// Lists the keys in order of preference.
+    pub fn all(&self) -> impl Iterator<Item = ManifestKey> {
+        [self.free, Some(self.bound)].into_iter().flatten()
+    }
+}
+
+/// Makes the keys of a command's manifests. Of `ingredients`, what is only known from the inputs does not count. `directories` are the include
+/// directories of the command line that exist.
+pub fn manifest_keys(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    directories: &[RootPath],
+) -> ManifestKeys {
+    let working_directory = root_path(places.root, places.working_directory);
+    let inputs = ManifestInputs {
+        working_directory: &working_directory,
+        include_directories: directories,
+        include_environment: &invocation.environment.include,
+    };
+    let base = with_common(invocation, ingredients, places, TextArguments::Kept, |common| {
+        manifest_base(common, &inputs)
+    });
+    let [root, working_directory] = [places.root.to_vec(), places.working_directory.to_vec()];
+    let free = may_share(invocation, places).then(|| base.shared(&Sharing::Free));
+    ManifestKeys { free, bound: base.shared(&Sharing::Bound { root, working_directory }) }
+}
+
+/// Tells what an absolute path hangs on.
+pub fn root_path(root: &[u8], path: &[u8]) -> RootPath {
+    match spelled(root, path).strip_prefix(b"\0") {
+        Some(rest) => RootPath::Root(rest.to_vec()),
+        None => RootPath::Absolute(path.to_vec()),
+    }
+}
+
+/// Whether arguments that act through the text are in a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TextArguments {
+    Kept,
+    LeftToTheText,
+}
+
 /// Lists what acts through the text alone: nothing where there are no such arguments, or where the base holds them already.
 fn hidden(invocation: &Invocation) -> Vec<Vec<u8>> {
     if !conditions::hides_arguments(invocation) {
@@ -125,8 +179,8 @@ struct KeyArguments {
     option_files: Vec<u32>,
 }
 
-fn arguments(invocation: &Invocation, places: &Places<'_>) -> KeyArguments {
-    let with_text = conditions::text_arguments_show(invocation);
+fn arguments(invocation: &Invocation, places: &Places<'_>, text: TextArguments) -> KeyArguments {
+    let with_text = text == TextArguments::Kept || conditions::text_arguments_show(invocation);
     let mut chosen = KeyArguments { words: Vec::new(), option_files: Vec::new() };
     for (index, argument) in invocation.arguments.iter().enumerate() {
         if argument.role == KeyRole::Text && !with_text {
@@ -150,12 +204,30 @@ fn base(
     places: &Places<'_>,
     text: &Preprocessed<'_>,
 ) -> PreprocessedBase {
-    let arguments = arguments(invocation, places);
+    // The lengths in front keep messages, list and text apart.
+    let listed = ingredients.listed.map(list_bytes).unwrap_or_default();
+    let lengths = [ingredients.messages.len(), listed.len()].map(|length| (length as u64).to_le_bytes());
+    let mut pieces = vec![lengths[0].as_slice(), ingredients.messages, &lengths[1], &listed];
+    pieces.extend(text.pieces(places));
+    with_common(invocation, ingredients, places, TextArguments::LeftToTheText, |common| {
+        preprocessed_base(common, &pieces, ingredients.raw)
+    })
+}
+
+/// Gathers what every key begins with.
+fn with_common<T>(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    text: TextArguments,
+    make: impl FnOnce(&Common<'_>) -> T,
+) -> T {
+    let arguments = arguments(invocation, places, text);
     let environment = environment(invocation, ingredients);
     let option_files = arguments.option_files.iter().copied().zip(ingredients.option_files.iter().copied());
     let option_files: Vec<_> = option_files.collect();
     let output = invocation.shown_output.as_ref().map(|path| spelled(places.root, path));
-    let common = Common {
+    make(&Common {
         namespace: ingredients.namespace,
         language: invocation.language.name(),
         toolchain: ingredients.toolchain,
@@ -170,13 +242,7 @@ fn base(
         recorded: &[],
         arguments: &arguments.words,
         option_files: &option_files,
-    };
-    // The lengths in front keep messages, list and text apart.
-    let listed = ingredients.listed.map(list_bytes).unwrap_or_default();
-    let lengths = [ingredients.messages.len(), listed.len()].map(|length| (length as u64).to_le_bytes());
-    let mut pieces = vec![lengths[0].as_slice(), ingredients.messages, &lengths[1], &listed];
-    pieces.extend(text.pieces(places));
-    preprocessed_base(&common, &pieces, ingredients.raw)
+    })
 }
 
 /// Encodes a list of dependencies: each path with its length (u64 LE) in front, as [`spelled`] makes it.

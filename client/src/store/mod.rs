@@ -1,7 +1,7 @@
 //! The local store: one file per compile, readable without any daemon.
 //!
 //! ```text
-//! objects/S/KIND-KEY      S: first hexadecimal digit of the key, one of 16 shards; KIND: d(irect) or p(reprocessed)
+//! objects/S/KIND-KEY      S: first hexadecimal digit of the key, one of 16 shards; KIND: d(irect) or p(reprocessed), or what `side.rs` says
 //! objects/S/usage         bytes in the shard, an estimate that each clean-up corrects
 //! locks/KEY               kernel lock of the process that compiles KEY now
 //! keys/local.key          secret of the keyed hash over entry heads
@@ -14,16 +14,19 @@
 mod entry;
 mod flight;
 mod secret;
+mod side;
 mod usage;
 
 pub use entry::{LocalEntry, Origin, STORE_VERSION};
 pub use flight::{Flight, take_off};
+pub use secret::Secret;
+pub use side::Side;
 
 use crate::home::Home;
 use dccache_protocol::keys::EntryKey;
 use dccache_protocol::limits;
 use rustix::fs::{OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
-use secret::Secret;
+
 use std::io::{self, Read};
 use std::time::{Duration, SystemTime};
 
@@ -37,7 +40,12 @@ const USE_RESOLUTION: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub enum Found {
     /// An entry whose head holds; its blobs are checked when they are taken out.
-    Entry(Box<LocalEntry>),
+    Entry {
+        /// Key under which it lies: the one asked for, or the one that this is a second name of.
+        key: EntryKey,
+        /// The entry.
+        entry: Box<LocalEntry>,
+    },
     /// Nothing.
     Nothing,
     /// A file that is damaged, foreign or of another version; the next compile replaces it.
@@ -57,25 +65,45 @@ impl<'a> Store<'a> {
         Self { home, max_size }
     }
 
-    /// Looks a key up.
+    /// Looks a key up, and what it is a second name of.
     pub fn get(&self, key: &EntryKey) -> Found {
-        let Ok(mut file) = self.home.open_file(&name_of(key), OFlags::RDONLY) else { return Found::Nothing };
-        let Ok(metadata) = file.metadata() else { return Found::Damaged };
+        match self.look(key) {
+            Look::Found(found) => found,
+            // A second name leads to an entry, never to another name.
+            Look::Alias(target) => match self.look(&target) {
+                Look::Found(found) => found,
+                Look::Alias(_) => Found::Damaged,
+            },
+        }
+    }
+
+    fn look(&self, key: &EntryKey) -> Look {
+        self.read(key).unwrap_or_else(Look::Found)
+    }
+
+    fn read(&self, key: &EntryKey) -> Result<Look, Found> {
+        let Ok(mut file) = self.home.open_file(&name_of(key), OFlags::RDONLY) else {
+            return Err(Found::Nothing);
+        };
+        let metadata = file.metadata().map_err(|_| Found::Damaged)?;
         if !metadata.is_file() || metadata.len() > FILE_MAX {
-            return Found::Damaged;
+            return Err(Found::Damaged);
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-        if file.read_to_end(&mut bytes).is_err() {
-            return Found::Damaged;
-        }
-        let Some(secret) = Secret::read(self.home) else { return Found::Nothing };
-        let Some(entry) = LocalEntry::parse(bytes, key, &secret) else { return Found::Damaged };
+        file.read_to_end(&mut bytes).map_err(|_| Found::Damaged)?;
+        let secret = Secret::read(self.home).ok_or(Found::Nothing)?;
+        let look = if bytes.first() == Some(&side::ALIAS_VERSION) {
+            Look::Alias(side::alias_target(&bytes, key, &secret).ok_or(Found::Damaged)?)
+        } else {
+            let entry = LocalEntry::parse(bytes, key, &secret).ok_or(Found::Damaged)?;
+            Look::Found(Found::Entry { key: *key, entry: Box::new(entry) })
+        };
         if metadata.modified().is_ok_and(is_old) {
             let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
             let keep = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
             let _ = rustix::fs::futimens(&file, &Timestamps { last_access: keep, last_modification: now });
         }
-        Found::Entry(Box::new(entry))
+        Ok(look)
     }
 
     /// Puts an entry in place, and returns which shard is over its share and wants [`Store::clean`] once nobody waits.
@@ -108,6 +136,13 @@ impl<'a> Store<'a> {
         }
         sum
     }
+}
+
+/// What one file holds.
+enum Look {
+    Found(Found),
+    /// A second name of this key.
+    Alias(EntryKey),
 }
 
 fn is_old(used: SystemTime) -> bool {

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 const NAME: &str = "keys/local.key";
 
 /// 32 random bytes, made once per store.
-pub(super) struct Secret([u8; 32]);
+pub struct Secret([u8; 32]);
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -18,14 +18,14 @@ impl std::fmt::Debug for Secret {
 
 impl Secret {
     /// Reads it; `None` where there is none.
-    pub(super) fn read(home: &Home) -> Option<Self> {
+    pub fn read(home: &Home) -> Option<Self> {
         let mut bytes = [0; 32];
         home.open_file(NAME, OFlags::RDONLY).ok()?.read_exact(&mut bytes).ok()?;
         Some(Self(bytes))
     }
 
     /// Reads it, and makes it where it is absent or cut short. Of several that make it at once one wins, and all use that one.
-    pub(super) fn read_or_make(home: &Home) -> io::Result<Self> {
+    pub fn read_or_make(home: &Home) -> io::Result<Self> {
         if let Some(secret) = Self::read(home) {
             return Ok(secret);
         }
@@ -41,7 +41,7 @@ impl Secret {
     }
 
     /// Returns the keyed hash of an entry's head.
-    pub(super) fn seal(&self, head: &[u8]) -> [u8; 32] {
+    pub fn seal(&self, head: &[u8]) -> [u8; 32] {
         *blake3::keyed_hash(&self.0, head).as_bytes()
     }
 }

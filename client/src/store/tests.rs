@@ -5,7 +5,7 @@ use dccache_protocol::bundle::Body;
 use dccache_protocol::digest::Digest;
 use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
 use dccache_protocol::ids::ToolchainId;
-use dccache_protocol::keys::PreprocessedKey;
+use dccache_protocol::keys::{DirectKey, PreprocessedKey, SealedName};
 use std::os::unix::fs::FileExt;
 
 /// Keys of `shard` when the first nibble says so.
@@ -36,7 +36,7 @@ fn home() -> (tempfile::TempDir, Home) {
 }
 
 fn object_of(found: Found) -> Option<Vec<u8>> {
-    let Found::Entry(entry) = found else { return None };
+    let Found::Entry { entry, .. } = found else { return None };
     Some(entry.contents().ok()?.remove(0).into_content())
 }
 
@@ -171,4 +171,46 @@ fn nobody_waits_for_a_holder_that_is_stopped() {
     assert!(matches!(take_off(&home, &key(7, 1)), Flight::Unlocked));
     stopped.kill().unwrap();
     stopped.wait().unwrap();
+}
+
+#[test]
+fn a_second_name_leads_to_its_entry_and_is_bound_to_store_and_name() {
+    let (_place, home) = home();
+    let store = Store::new(&home, 0);
+    let direct = EntryKey::Direct(DirectKey::from_digest(Digest::of(b"direct")));
+    store.put(&direct, &entry(b"object")).unwrap();
+    store.put_alias(&key(1, 1), &direct).unwrap();
+    let Found::Entry { key: found, .. } = store.get(&key(1, 1)) else { panic!("an entry") };
+    assert_eq!(found, direct);
+    home.rename(&name_of(&key(1, 1)), &name_of(&key(1, 2))).unwrap();
+    assert!(matches!(store.get(&key(1, 2)), Found::Damaged));
+    store.put_alias(&key(1, 3), &key(1, 4)).unwrap();
+    store.put_alias(&key(1, 4), &key(1, 3)).unwrap();
+    assert!(matches!(store.get(&key(1, 3)), Found::Damaged), "names of names lead nowhere");
+    store.put_alias(&key(1, 5), &key(1, 6)).unwrap();
+    assert!(matches!(store.get(&key(1, 5)), Found::Nothing), "its entry is gone");
+}
+
+#[test]
+fn what_lies_beside_entries_is_bound_to_store_and_name() {
+    let (_place, home) = home();
+    let store = Store::new(&home, 0);
+    let name = |text: &[u8]| Side::Sealed(SealedName::from_digest(Digest::of(text)));
+    store.put_side(name(b"one"), b"body").unwrap();
+    assert_eq!(store.side(name(b"one")), Some(b"body".to_vec()));
+    assert_eq!(store.side(name(b"two")), None);
+    let other = self::home();
+    Store::new(&other.1, 0).put_side(name(b"one"), b"evil").unwrap();
+    let file = std::fs::read_dir(other.0.path().join("objects")).unwrap().next().unwrap().unwrap().path();
+    let shard = file.file_name().unwrap().to_string_lossy().into_owned();
+    let record = std::fs::read_dir(&file).unwrap().map(|file| file.unwrap().path());
+    let record = record
+        .into_iter()
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("s-"))
+        .unwrap();
+    let target = format!("objects/{shard}/{}", record.file_name().unwrap().to_string_lossy());
+    home.replace(&target, &[&std::fs::read(record).unwrap()]).unwrap();
+    assert_eq!(store.side(name(b"one")), None);
+    store.remove_side(name(b"one"));
+    assert_eq!(store.side(name(b"one")), None);
 }

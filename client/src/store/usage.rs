@@ -59,7 +59,7 @@ pub(super) fn clean(home: &Home, shard: Shard, max_size: u64) -> io::Result<()> 
 
 /// Lists the entries of a shard.
 pub(super) fn files(home: &Home, shard: Shard) -> Vec<StoredFile> {
-    let kept = |name: &str| name.starts_with("p-") || name.starts_with("d-");
+    let kept = |name: &str| ["p-", "d-", "s-", "m-"].iter().any(|kind| name.starts_with(kind));
     list(home, shard, kept)
 }
 

@@ -115,7 +115,7 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<Box<LocalEntry>> {
         probes.iter().find_map(|key| match store.get(key) {
-            Found::Entry(entry) => Some(entry),
+            Found::Entry { entry, .. } => Some(entry),
             Found::Nothing => None,
             Found::Damaged => {
                 tally.fault("corrupt_entry");

@@ -1,0 +1,166 @@
+//! What lies under the names of inputs: digest, stamp and facts, each file looked at once.
+//!
+//! Invariant: nothing but a regular file is opened, and nothing below `/dev`, `/proc` and `/sys`, whoever suggests it.
+
+use super::digests::Digests;
+use crate::cpp::FileFacts;
+use crate::toolchain::Stamp;
+use dccache_protocol::digest::Digest;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Largest input, in bytes. Above it the compiler runs untouched.
+pub const INPUT_MAX: u64 = 512 << 20;
+
+/// Directories whose files are made when they are read, or do something then.
+const NO_FILES: [&[u8]; 3] = [b"/dev/", b"/proc/", b"/sys/"];
+
+/// File systems whose stamps change with every change of content, by the magic number of `statfs`.
+///
+/// Source: `linux/magic.h`; ext2 to ext4, XFS, btrfs, tmpfs, overlay, F2FS, ZFS, bcachefs. On all others (network, FUSE, FAT) contents are read.
+const RELIABLE: [u64; 8] =
+    [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
+
+/// One file as it was when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Its stamp.
+    pub stamp: Stamp,
+    /// Digest of its content.
+    pub digest: Digest,
+    /// Words in its content that matter.
+    pub facts: FileFacts,
+    /// Whether the stamp stands for the content from now on.
+    pub settled: bool,
+}
+
+/// Looks at files from a working directory.
+#[derive(Debug)]
+pub struct Observer {
+    directory: PathBuf,
+    digests: Option<Digests>,
+    now: SystemTime,
+    seen: HashMap<Vec<u8>, Option<Observed>>,
+    devices: HashMap<u64, bool>,
+}
+
+impl Observer {
+    /// Looks from `directory`; contents whose stamp is known in `digests` are not read again.
+    pub fn new(directory: &Path, digests: Option<Digests>, now: SystemTime) -> Self {
+        Self { directory: directory.to_owned(), digests, now, seen: HashMap::new(), devices: HashMap::new() }
+    }
+
+    /// Looks at a regular file; `None` for anything else.
+    pub fn observe(&mut self, path: &[u8]) -> Option<Observed> {
+        if let Some(known) = self.seen.get(path) {
+            return *known;
+        }
+        let found = self.look(path);
+        self.seen.insert(path.to_vec(), found);
+        found
+    }
+
+    /// Notes what is known of a file already.
+    pub fn note(&mut self, path: &[u8], stamp: Stamp, digest: Digest, facts: FileFacts) -> Observed {
+        let settled = stamp.is_settled(self.now) && self.is_reliable(stamp.device, path);
+        if settled && let Some(digests) = &self.digests {
+            digests.put(&stamp, &digest, facts);
+        }
+        let observed = Observed { stamp, digest, facts, settled };
+        self.seen.insert(path.to_vec(), Some(observed));
+        observed
+    }
+
+    /// Returns the time since which stamps count as old.
+    pub fn now(&self) -> SystemTime {
+        self.now
+    }
+
+    /// Tells whether the stamps of the file system around `path` can be trusted.
+    pub fn is_reliable(&mut self, device: u64, path: &[u8]) -> bool {
+        let directory = &self.directory;
+        *self.devices.entry(device).or_insert_with(|| {
+            let found = rustix::fs::statfs(directory.join(OsStr::from_bytes(path)));
+            found.is_ok_and(|found| RELIABLE.contains(&(found.f_type as u64)))
+        })
+    }
+
+    fn look(&mut self, path: &[u8]) -> Option<Observed> {
+        if NO_FILES.iter().any(|directory| path.starts_with(directory)) || path.contains(&0) {
+            return None;
+        }
+        let place = self.directory.join(OsStr::from_bytes(path));
+        let metadata = std::fs::metadata(&place).ok().filter(std::fs::Metadata::is_file)?;
+        let stamp = Stamp::from(&metadata);
+        if stamp.is_settled(self.now)
+            && let Some((digest, facts)) = self.digests.as_ref().and_then(|digests| digests.get(&stamp))
+        {
+            return Some(Observed { stamp, digest, facts, settled: true });
+        }
+        let content = read_regular(&place, &stamp)?;
+        Some(self.note(path, stamp, Digest::of(&content), FileFacts::scan(&content)))
+    }
+}
+
+/// Reads a file that has this stamp.
+fn read_regular(path: &Path, stamp: &Stamp) -> Option<Vec<u8>> {
+    // Non-blocking: the name can lead to a FIFO by now.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.size() > INPUT_MAX || Stamp::from(&metadata) != *stamp {
+        return None;
+    }
+    let mut content = Vec::with_capacity(metadata.size() as usize + 1);
+    file.take(INPUT_MAX).read_to_end(&mut content).ok()?;
+    (content.len() as u64 == metadata.size()).then_some(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::direct::digests::Access;
+    use crate::home::Home;
+    use std::time::Duration;
+
+    fn later() -> SystemTime {
+        SystemTime::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn nothing_but_regular_files_is_opened() {
+        let place = tempfile::tempdir().unwrap();
+        let fifo = place.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", place.path().join("device")).unwrap();
+        let mut observer = Observer::new(place.path(), None, later());
+        for name in ["fifo", "device", ".", "absent", "/dev/null", "/proc/self/maps", "a\0b"] {
+            assert_eq!(observer.observe(name.as_bytes()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_known_stamp_spares_the_read_and_a_young_one_does_not() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(&place.path().join("home")).unwrap();
+        let digests = || Digests::open(&home, Access::Write);
+        std::fs::write(place.path().join("a.h"), "one").unwrap();
+        let young = Observer::new(place.path(), digests(), SystemTime::now()).observe(b"a.h").unwrap();
+        assert!(!young.settled);
+        assert_eq!(digests().unwrap().get(&young.stamp), None, "its stamp proves nothing yet");
+        let old = Observer::new(place.path(), digests(), later()).observe(b"a.h").unwrap();
+        assert!(old.settled);
+        // What the table says is believed, without a look at the content.
+        digests().unwrap().put(&old.stamp, &Digest::of(b"another"), FileFacts::default());
+        let known = Observer::new(place.path(), digests(), later()).observe(b"a.h").unwrap();
+        assert_eq!(known.digest, Digest::of(b"another"));
+        let young = Observer::new(place.path(), digests(), SystemTime::now()).observe(b"a.h").unwrap();
+        assert_eq!(young.digest, Digest::of(b"one"));
+    }
+}

@@ -1,0 +1,111 @@
+//! What the store keeps beside entries: sealed records, manifests, and second names of entries.
+//!
+//! ```text
+//! objects/S/s-NAME   sealed record of one command     objects/S/m-KEY   manifest
+//! objects/S/KIND-KEY, where it begins with ALIAS_VERSION: a second name; its body is the key that holds the entry
+//!
+//! version u8 | keyed hash over name and body, 32 bytes | body
+//! ```
+//!
+//! The keyed hash binds each to this store and to its name, as it does for entries.
+
+use super::secret::Secret;
+use super::{Shard, Store, name_of, usage};
+use crate::home::Home;
+use dccache_protocol::codec::decode_exact;
+use dccache_protocol::digest::Digest;
+use dccache_protocol::keys::{EntryKey, ManifestKey, SealedName};
+use dccache_protocol::limits;
+use std::io;
+
+/// First byte of a second name; entries begin with another one.
+pub(super) const ALIAS_VERSION: u8 = 0xA1;
+
+/// Version of sealed records.
+const SEALED_VERSION: u8 = 1;
+
+/// Version of manifests.
+const MANIFEST_VERSION: u8 = 1;
+
+/// Bytes before the body.
+const PREFIX: usize = 1 + 32;
+
+/// Largest file beside entries, in bytes: a manifest of its largest size.
+const SIDE_MAX: u64 = (limits::MANIFEST_MAX + PREFIX) as u64;
+
+/// Which file beside the entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This machine's fast answer for one command.
+    Sealed(SealedName),
+    /// What earlier compiles of one command read.
+    Manifest(ManifestKey),
+}
+
+impl Side {
+    fn version(self) -> u8 {
+        match self {
+            Self::Sealed(_) => SEALED_VERSION,
+            Self::Manifest(_) => MANIFEST_VERSION,
+        }
+    }
+
+    fn file(self) -> (Shard, String) {
+        let (kind, digest): (char, Digest) = match self {
+            Self::Sealed(name) => ('s', *name.digest()),
+            Self::Manifest(key) => ('m', *key.digest()),
+        };
+        let shard = Shard(digest.as_bytes()[0] >> 4);
+        (shard, format!("{}/{kind}-{digest}", shard.directory()))
+    }
+}
+
+impl Store<'_> {
+    /// Reads a file beside the entries; `None` where there is none that this store wrote under this name.
+    pub fn side(&self, side: Side) -> Option<Vec<u8>> {
+        let (_, file) = side.file();
+        let bytes = self.home.read(&file, SIDE_MAX).ok()?;
+        open(&bytes, side.version(), &file, &Secret::read(self.home)?).map(<[u8]>::to_vec)
+    }
+
+    /// Puts a file beside the entries in place.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn put_side(&self, side: Side, body: &[u8]) -> io::Result<()> {
+        let (shard, file) = side.file();
+        write(self.home, &file, side.version(), body)?;
+        usage::add(self.home, shard, (PREFIX + body.len()) as u64, self.max_size).map(|_| ())
+    }
+
+    /// Removes a file beside the entries.
+    pub fn remove_side(&self, side: Side) {
+        let _ = self.home.remove(&side.file().1);
+    }
+
+    /// Gives the entry under `target` a second name.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn put_alias(&self, key: &EntryKey, target: &EntryKey) -> io::Result<()> {
+        let Ok(body) = postcard::to_extend(target, Vec::new()) else { return Ok(()) };
+        write(self.home, &name_of(key), ALIAS_VERSION, &body)?;
+        usage::add(self.home, Shard::of(key), (PREFIX + body.len()) as u64, self.max_size).map(|_| ())
+    }
+}
+
+/// Reads a second name; `None` unless this store wrote it for `key`.
+pub(super) fn alias_target(bytes: &[u8], key: &EntryKey, secret: &Secret) -> Option<EntryKey> {
+    decode_exact(open(bytes, ALIAS_VERSION, &name_of(key), secret)?).ok()
+}
+
+fn write(home: &Home, file: &str, version: u8, body: &[u8]) -> io::Result<()> {
+    let seal = Secret::read_or_make(home)?.seal(&[file.as_bytes(), body].concat());
+    home.replace(file, &[&[version], &seal, body])
+}
+
+fn open<'a>(bytes: &'a [u8], version: u8, file: &str, secret: &Secret) -> Option<&'a [u8]> {
+    let (&found, rest) = bytes.split_first()?;
+    let (seal, body) = rest.split_first_chunk::<32>()?;
+    (found == version && secret.seal(&[file.as_bytes(), body].concat()) == *seal).then_some(body)
+}

@@ -26,9 +26,16 @@ pub fn run(argv: Vec<OsString>) -> i32 {
     match classify(argv) {
         Typed::Command(argv) => commands::run(&argv),
         Typed::Compiler { settings, word, arguments } => {
-            wrapper::compile(&wrapper::Typed { find: &|path| resolve(&word, path), settings, arguments })
+            let before = settings.iter().map(OsString::as_os_str);
+            wrapper::compile(&wrapper::Typed {
+                words: before.chain(["".as_ref(), word.as_os_str()]).collect(),
+                find: &|path| resolve(&word, path),
+                settings: settings.clone(),
+                arguments,
+            })
         }
         Typed::Link { name, arguments } => wrapper::compile(&wrapper::Typed {
+            words: vec!["link".as_ref(), "".as_ref(), &name],
             find: &|path| behind_link(&name, path),
             settings: Vec::new(),
             arguments,

@@ -12,6 +12,18 @@ pub fn marked(directory: &Path) -> Option<&Path> {
     directory.ancestors().find(|ancestor| MARKS.iter().any(|mark| ancestor.join(mark).exists()))
 }
 
+/// Lists what decides which project a directory is in: names that must stay absent, and the mark that must stay.
+pub fn marks(directory: &Path) -> (Vec<PathBuf>, Option<PathBuf>) {
+    let mut absent = Vec::new();
+    for mark in directory.ancestors().flat_map(|ancestor| MARKS.iter().map(|mark| ancestor.join(mark))) {
+        if mark.exists() {
+            return (absent, Some(mark));
+        }
+        absent.push(mark);
+    }
+    (absent, None)
+}
+
 /// Returns the root of a compile: the deepest of `bases` that is or holds the working directory, else what [`marked`] finds, else the
 /// working directory itself.
 pub fn root_of(working_directory: &[u8], bases: &[PathBuf]) -> Vec<u8> {

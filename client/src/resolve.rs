@@ -22,6 +22,8 @@ pub struct Compiler {
     /// Name that it is called by (its `argv[0]`): as typed, or the whole path where a stand-in was skipped, since
     /// drivers look themselves up on PATH by it.
     pub name: OsString,
+    /// Names on the search path that were passed over, absent ones included: what stands there now could be found instead.
+    pub passed: Vec<PathBuf>,
 }
 
 /// Why there is no compiler to run.
@@ -88,9 +90,10 @@ fn by_path(word: &OsStr, path: Option<&OsStr>) -> Result<Compiler, NotFound> {
     }
     let asked_for = is_other_cache(file.file_name().unwrap_or(word));
     if is_stand_in(file, &metadata, ourselves().as_ref(), asked_for) {
-        return behind_link(file.file_name().unwrap_or(word), path);
+        let found = behind_link(file.file_name().unwrap_or(word), path)?;
+        return Ok(Compiler { passed: [vec![file.to_owned()], found.passed].concat(), ..found });
     }
-    Ok(Compiler { program: file.to_owned(), name: word.to_owned() })
+    Ok(Compiler { program: file.to_owned(), name: word.to_owned(), passed: Vec::new() })
 }
 
 fn search(name: &OsStr, path: Option<&OsStr>, mut skipped: u32) -> Result<Compiler, NotFound> {
@@ -98,11 +101,16 @@ fn search(name: &OsStr, path: Option<&OsStr>, mut skipped: u32) -> Result<Compil
     let path = path.unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
     let (ourselves, asked_for) = (ourselves(), is_other_cache(name));
     let mut refused = false;
+    let mut passed = Vec::new();
     for directory in std::env::split_paths(path) {
         let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
         let program = directory.join(name);
-        let Ok(metadata) = program.metadata() else { continue };
+        let Ok(metadata) = program.metadata() else {
+            passed.push(program);
+            continue;
+        };
         if metadata.is_dir() {
+            passed.push(program);
             continue;
         }
         if !is_executable(&metadata) {
@@ -111,8 +119,9 @@ fn search(name: &OsStr, path: Option<&OsStr>, mut skipped: u32) -> Result<Compil
             skipped += 1;
         } else {
             let name = if skipped > 0 { program.as_os_str().to_owned() } else { name.to_owned() };
-            return Ok(Compiler { program, name });
+            return Ok(Compiler { program, name, passed });
         }
+        passed.push(program);
     }
     let name = name.to_owned();
     Err(if refused { NotFound::NotExecutable(name) } else { NotFound::OnPath(name) })

@@ -1,7 +1,9 @@
 //! What a call asks of its dependency file.
 
+use serde::{Deserialize, Serialize};
+
 /// Which headers a dependency file lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DependMode {
     /// All, `-MD`.
     All,
@@ -10,7 +12,7 @@ pub enum DependMode {
 }
 
 /// Whether each header also gets a rule without prerequisites.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phony {
     /// No.
     Omitted,
@@ -19,7 +21,7 @@ pub enum Phony {
 }
 
 /// Which compiler's layout and quoting a file has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dialect {
     /// GCC's.
     Gcc,
@@ -28,7 +30,7 @@ pub enum Dialect {
 }
 
 /// Everything that shapes the dependency file of one call.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DependRequest {
     /// Which headers are listed.
     pub mode: DependMode,

@@ -15,49 +15,65 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What lets the time of day into an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TimeMacros {
+pub enum TimeMacros<'a> {
     /// They may be stale, the user says.
     Ignored,
-    /// What `__DATE__` gives now.
-    Date(Vec<u8>),
+    /// What `__DATE__` gives now; asked for only where an input holds it.
+    Today(&'a dyn Fn() -> Vec<u8>),
+}
+
+impl std::fmt::Debug for TimeMacros<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if matches!(self, Self::Ignored) { "Ignored" } else { "Today" })
+    }
 }
 
 /// What a compile read and did not find, hanging on its root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
-    /// Files and the digests that enter the key, ascending.
+    /// Files and the digests that enter the key, ascending by path, each path once.
     pub inputs: Vec<(RootPath, Digest)>,
-    /// Names under which nothing lies, ascending.
+    /// Names under which nothing lies, ascending, each once.
     pub absent: Vec<RootPath>,
 }
 
 impl Footprint {
+    /// Puts a footprint in order.
+    pub fn new(mut inputs: Vec<(RootPath, Digest)>, mut absent: Vec<RootPath>) -> Self {
+        inputs.sort_unstable();
+        inputs.dedup_by(|next, kept| next.0 == kept.0);
+        absent.sort_unstable();
+        absent.dedup();
+        Self { inputs, absent }
+    }
+
     /// Returns the direct key of this footprint.
     pub fn key(&self, manifest: ManifestKey) -> DirectKey {
         direct_key(manifest, &self.inputs, &self.absent)
     }
 
-    /// Makes a suggestion of it.
-    pub fn suggestion(&self, direct: DirectKey, now: UnixMillis) -> Suggestion {
-        let received = ReceiptStamp::next(ReceiptStamp::default(), now);
-        Suggestion { inputs: self.inputs.clone(), absent: self.absent.clone(), direct, received }
+    /// Adds it in front of this machine's manifest.
+    pub fn into_manifest(self, manifest: Manifest, direct: DirectKey, now: UnixMillis) -> Manifest {
+        let newest = manifest.suggestions.iter().map(|suggestion| suggestion.received).max();
+        let received = ReceiptStamp::next(newest.unwrap_or_default(), now);
+        let suggestion = Suggestion { received, ..Suggestion::new(self.inputs, self.absent, direct) };
+        manifest.merge(Manifest { suggestions: vec![suggestion] })
     }
 }
 
 /// Returns the digest under which an input enters a direct key; `None` when no such key can hold it.
-pub fn keyed_digest(observed: &Observed, time: &TimeMacros) -> Option<Digest> {
+pub fn keyed_digest(observed: &Observed, time: &TimeMacros<'_>) -> Option<Digest> {
     let FileFacts { date, time: clock, timestamp, embed, pragma_dependency, .. } = observed.facts;
     if embed || pragma_dependency {
         return None;
     }
     match time {
         TimeMacros::Ignored => Some(observed.digest),
-        TimeMacros::Date(_) if clock || timestamp => None,
-        TimeMacros::Date(today) if date => {
-            Some(Digest::of(&[b"date".as_slice(), observed.digest.as_bytes(), today].concat()))
+        TimeMacros::Today(_) if clock || timestamp => None,
+        TimeMacros::Today(today) if date => {
+            Some(Digest::of(&[b"date".as_slice(), observed.digest.as_bytes(), &today()].concat()))
         }
-        TimeMacros::Date(_) => Some(observed.digest),
+        TimeMacros::Today(_) => Some(observed.digest),
     }
 }
 
@@ -69,26 +85,23 @@ pub struct Trial<'a> {
     /// Looks at files.
     pub observer: &'a mut Observer,
     /// What `__DATE__` gives.
-    pub time: &'a TimeMacros,
+    pub time: &'a TimeMacros<'a>,
 }
 
 impl Trial<'_> {
-    /// Looks at everything that a suggestion names; `None` when something is not as it says.
+    /// Looks at everything that a suggestion names, whatever it says lay there; `None` when an input cannot be looked at, or a name is not absent.
     pub fn footprint(&mut self, suggestion: &Suggestion) -> Option<Footprint> {
         let mut inputs = Vec::with_capacity(suggestion.inputs.len());
-        for (path, digest) in &suggestion.inputs {
+        for (path, _) in &suggestion.inputs {
             let observed = self.observer.observe(&opened(self.root, path))?;
-            let seen = keyed_digest(&observed, self.time)?;
-            if seen != *digest {
-                return None;
-            }
-            inputs.push((path.clone(), seen));
+            inputs.push((path.clone(), keyed_digest(&observed, self.time)?));
         }
         let absent = |path: &RootPath| {
             let path = opened(self.root, path);
             path.starts_with(b"/") && is_nothing(Path::new(OsStr::from_bytes(&path)))
         };
-        suggestion.absent.iter().all(absent).then(|| Footprint { inputs, absent: suggestion.absent.clone() })
+        let absent = suggestion.absent.iter().all(absent).then(|| suggestion.absent.clone())?;
+        Some(Footprint::new(inputs, absent))
     }
 }
 
@@ -106,9 +119,4 @@ pub fn hung(root: &[u8], working_directory: &[u8], name: &[u8]) -> RootPath {
         Some(b'/') => root_path(root, name),
         _ => root_path(root, &[working_directory, b"/", name].concat()),
     }
-}
-
-/// Adds a suggestion in front of a manifest of this machine.
-pub fn with_suggestion(manifest: Manifest, suggestion: Suggestion) -> Manifest {
-    manifest.merge(Manifest { suggestions: vec![suggestion] })
 }

@@ -1,6 +1,7 @@
 //! What lies under names, each looked at once.
 
-use std::cell::RefCell;
+use crate::toolchain::Stamp;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::Metadata;
@@ -28,12 +29,13 @@ pub type DirectoryId = (u64, u64);
 pub struct View {
     directory: PathBuf,
     names: RefCell<HashMap<Vec<u8>, Lies>>,
+    youngest: Cell<i64>,
 }
 
 impl View {
     /// Looks from `directory`.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), names: RefCell::default() }
+        Self { directory: directory.to_owned(), names: RefCell::default(), youngest: Cell::new(i64::MIN) }
     }
 
     /// Returns the place of a name.
@@ -46,9 +48,20 @@ impl View {
         if let Some(known) = self.names.borrow().get(name) {
             return *known;
         }
-        let found = judge(std::fs::metadata(self.path(name)));
+        let metadata = std::fs::metadata(self.path(name));
+        if let Ok(metadata) = &metadata
+            && metadata.is_file()
+        {
+            self.youngest.set(self.youngest.get().max(Stamp::from(metadata).newest()));
+        }
+        let found = judge(metadata);
         self.names.borrow_mut().insert(name.to_vec(), found);
         found
+    }
+
+    /// Returns when the youngest of all files that were seen changed, in ns since the Unix epoch.
+    pub fn youngest(&self) -> i64 {
+        self.youngest.get()
     }
 
     /// Returns the identity of a directory; `None` where there is none.

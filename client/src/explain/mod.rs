@@ -17,12 +17,14 @@ pub fn explain(event: &Event) -> String {
     line("compile", format!("{} {}", shown(&event.compiler), shown(&event.source)));
     line("in", shown(&event.directory));
     let reason = match &event.verdict {
-        Verdict::Hit(Served::Local) => {
-            line("result", "hit: served by the local store".into());
-            None
-        }
-        Verdict::Hit(Served::Ring) => {
-            line("result", "hit: served by the ring".into());
+        Verdict::Hit(served) => {
+            let (how, place) = match served {
+                Served::Local => ("preprocessed", "the local store"),
+                Served::Ring => ("preprocessed", "the ring"),
+                Served::DirectLocal => ("direct", "the local store"),
+                Served::DirectRing => ("direct", "the ring"),
+            };
+            line("result", format!("hit ({how}): served by {place}"));
             None
         }
         Verdict::Miss => {

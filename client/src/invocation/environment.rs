@@ -65,6 +65,12 @@ fn select(environment: &[(Vec<u8>, Vec<u8>)], names: &[&str]) -> Vec<(Vec<u8>, V
 }
 
 impl KeyEnvironment {
+    /// Lists every variable that is looked at.
+    #[cfg(test)]
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        [BYPASS, ALWAYS, TIME, TERMINAL, INCLUDE_VARIABLES].into_iter().flatten().copied()
+    }
+
     /// Chooses the variables that decide an output.
     ///
     /// # Errors

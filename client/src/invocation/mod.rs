@@ -28,6 +28,7 @@ pub(crate) mod oracle;
 mod tests;
 
 pub use arguments::{Class, KeyArgument, KeyRole};
+pub(crate) use environment::value;
 pub use environment::{INCLUDE_VARIABLES, KeyEnvironment};
 pub use files::{Disk, FileKind, Files};
 pub use include::{IncludeDirectory, IncludeKind};

@@ -1,6 +1,7 @@
 //! The files that a call writes, under the names that this call gives them.
 
 use dccache_protocol::entry::OutputRole;
+use serde::{Deserialize, Serialize};
 
 /// What the call makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +31,7 @@ impl Stage {
 }
 
 /// One file that the call writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedOutput {
     /// What it is.
     pub role: OutputRole,

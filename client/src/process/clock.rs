@@ -1,10 +1,33 @@
 //! The clock of file times, and the unit of CPU times.
 //!
-//! Unsafe code: two calls into the C library without memory of ours but one `timespec`. The safe wrappers at hand parse the kernel's vDSO by
+//! Unsafe code: calls into the C library without memory of ours but one value each. The safe wrappers at hand parse the kernel's vDSO by
 //! themselves, which costs each hit more than the call does and does not run under valgrind.
-#![expect(unsafe_code, reason = "clock_gettime and sysconf of the C library; ADR 0009")]
+#![expect(unsafe_code, reason = "clock_gettime, localtime_r and sysconf of the C library; ADR 0009")]
 
+use dccache_transport::clock::OFFSET_VARIABLE;
 use std::mem::MaybeUninit;
+use std::time::{Duration, SystemTime};
+
+/// Returns the wall-clock time by which the age of stamps is judged; tests move it by [`OFFSET_VARIABLE`].
+pub fn wall_now() -> SystemTime {
+    let offset = std::env::var_os(OFFSET_VARIABLE).and_then(|text| text.to_str()?.parse::<i64>().ok());
+    let now = SystemTime::now();
+    let moved = Duration::from_millis(offset.unwrap_or(0).unsigned_abs());
+    let now = if offset < Some(0) { now.checked_sub(moved) } else { now.checked_add(moved) };
+    now.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Returns the local date as the compilers print it in `__DATE__`: year, month, day.
+pub fn local_date() -> [i32; 3] {
+    let mut broken = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both places are valid for one value each, and all-zero is a valid one should a call fail.
+    let broken = unsafe {
+        let now = libc::time(std::ptr::null_mut());
+        libc::localtime_r(&now, broken.as_mut_ptr());
+        broken.assume_init()
+    };
+    [broken.tm_year, broken.tm_mon, broken.tm_mday]
+}
 
 /// Returns the coarse wall-clock time in ns since the Unix epoch: the one that the kernel stamps files with. The precise clock can be
 /// ahead of it by some ms.

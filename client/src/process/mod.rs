@@ -7,7 +7,7 @@ mod exec;
 mod preprocess;
 mod run;
 
-pub use clock::coarse_now_ns;
+pub use clock::{coarse_now_ns, local_date, wall_now};
 pub use death::{Ending, die_like};
 pub use dispositions::{ignore_sigpipe, is_ignored};
 pub use exec::{exec, standard_streams_are_open};

@@ -13,13 +13,17 @@ const PREFIX: usize = 8;
 /// Longest text of a record, in bytes; longer ones are cut, so that one append stays small.
 const TEXT_MAX: usize = 1024;
 
-/// Where a hit came from.
+/// How a hit was found, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Served {
-    /// The local store.
+    /// By its preprocessed text, in the local store.
     Local,
-    /// The ring.
+    /// By its preprocessed text, on the ring.
     Ring,
+    /// By what it reads, in the local store.
+    DirectLocal,
+    /// By what it reads, on the ring.
+    DirectRing,
 }
 
 /// What was done with a call.

@@ -37,7 +37,7 @@ struct Summary {
 }
 
 impl Format for Summary {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT: usize = 16 << 20;
 
     fn validate(&self) -> Result<(), DecodeError> {
@@ -156,6 +156,7 @@ mod tests {
     fn a_summary_keeps_its_bytes() {
         let names = |name: &str, count| BTreeMap::from([(name.to_owned(), count)]);
         let totals = Totals {
+            direct_hits: 4,
             local_hits: 1,
             ring_hits: 2,
             stored: 300,

@@ -12,8 +12,8 @@ pub fn as_json(totals: &Totals, files: u64, bytes: u64, max_size: u64) -> Value 
             "total": totals.hits(),
             "local": totals.local_hits,
             "ring": totals.ring_hits,
-            "direct": 0,
-            "preprocessed": totals.hits(),
+            "direct": totals.direct_hits,
+            "preprocessed": totals.hits() - totals.direct_hits,
         },
         "misses": totals.misses(),
         "stored": totals.stored,
@@ -35,6 +35,11 @@ pub fn as_text(totals: &Totals, files: u64, bytes: u64, max_size: u64) -> String
     let share = |part: u64| if looked_up == 0 { 0.0 } else { 100.0 * part as f64 / looked_up as f64 };
     line(&mut text, "compiles looked up", &looked_up.to_string());
     for (name, number) in [("  hits, local store", totals.local_hits), ("  hits, ring", totals.ring_hits)] {
+        line(&mut text, name, &format!("{number} ({:.1} %)", share(number)));
+    }
+    let kinds =
+        [("    direct", totals.direct_hits), ("    preprocessed", totals.hits() - totals.direct_hits)];
+    for (name, number) in kinds {
         line(&mut text, name, &format!("{number} ({:.1} %)", share(number)));
     }
     line(&mut text, "  misses", &format!("{} ({:.1} %)", totals.misses(), share(totals.misses())));

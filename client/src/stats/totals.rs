@@ -14,6 +14,8 @@ pub struct Totals {
     pub local_hits: u64,
     /// Hits served by the ring.
     pub ring_hits: u64,
+    /// Hits of either source that were found without a preprocessor.
+    pub direct_hits: u64,
     /// Compiles that were stored.
     pub stored: u64,
     /// Compiles that were looked up, not found, and not stored, by reason.
@@ -51,9 +53,10 @@ impl Totals {
         match &event.verdict {
             Verdict::Hit(served) => {
                 match served {
-                    Served::Local => self.local_hits += 1,
-                    Served::Ring => self.ring_hits += 1,
+                    Served::Local | Served::DirectLocal => self.local_hits += 1,
+                    Served::Ring | Served::DirectRing => self.ring_hits += 1,
                 }
+                self.direct_hits += u64::from(matches!(served, Served::DirectLocal | Served::DirectRing));
                 self.saved_ms += u64::from(event.compile_ms.saturating_sub(event.own_us / 1000));
             }
             Verdict::Miss => self.stored += 1,
@@ -69,6 +72,7 @@ impl Totals {
     pub fn join(&mut self, other: &Self) {
         self.local_hits += other.local_hits;
         self.ring_hits += other.ring_hits;
+        self.direct_hits += other.direct_hits;
         self.stored += other.stored;
         self.served_bytes += other.served_bytes;
         self.stored_bytes += other.stored_bytes;

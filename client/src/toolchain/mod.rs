@@ -28,7 +28,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Variables that decide which programs and libraries a driver uses; `LD_*` beside them.
-const RESOLUTION: [&str; 6] =
+pub(crate) const RESOLUTION: [&str; 6] =
     ["CCC_ADD_ARGS", "CCC_OVERRIDE_OPTIONS", "COMPILER_PATH", "GCC_EXEC_PREFIX", "PATH", "GCC_ROOT"];
 
 /// A call as far as the toolchain depends on it.
@@ -71,6 +71,10 @@ pub struct Toolchain {
     /// The toolchain's own directories in which headers are looked for under this call's toolchain arguments, in order; those of the command line
     /// and of the environment are not among them.
     pub search: Vec<Vec<u8>>,
+    /// Stamps of its files, by path: as long as they stand, and the names below are absent, it is the same toolchain.
+    pub stamps: Vec<(Vec<u8>, Stamp)>,
+    /// Names that must stay absent.
+    pub absent: Vec<Vec<u8>>,
 }
 
 /// Says which driver a program is.
@@ -114,7 +118,13 @@ impl Toolchain {
                 }
             }
         };
-        Ok(Self { id: identity(&record, check), native: record.native, search: record.search })
+        Ok(Self {
+            id: identity(&record, check),
+            native: record.native,
+            search: record.search,
+            stamps: record.files.into_iter().map(|file| (file.path, file.stamp)).collect(),
+            absent: record.absent,
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Serving a compile, or running the compiler once and keeping what it gave.
 
-use super::lookup::Known;
+use super::direct::Direct;
+use super::learn::{Learned, Untaught};
+use super::lookup::{Hit, Known};
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, stderr_shows_color};
 use crate::invocation::ColorRequest;
@@ -19,47 +21,98 @@ impl Setting<'_> {
     /// Serves the call or compiles it, and returns the exit code. Sets the tally's verdict unless it refuses.
     pub(super) fn serve(&self, tally: &mut Tally) -> Result<i32, Refusal> {
         tally.event.source = self.invocation.source.clone();
+        let store = Store::new(self.home, self.config.max_size);
+        let mut link = Link::new(self.home, self.config);
+        let mut direct = self.direct();
+        if let Some(direct) = direct.as_mut().filter(|_| !self.config.recache)
+            && self.serve_directly(direct, &store, link.as_mut(), tally)
+        {
+            return Ok(0);
+        }
+        if self.config.read_only_direct {
+            return Err(Refusal::ours("read_only_direct"));
+        }
         let known = self.know(tally)?;
         let probes = known.probes();
         tally.event.keys = probes.iter().map(|key| *key.digest()).collect();
-        let store = Store::new(self.home, self.config.max_size);
-        let mut link = Link::new(self.home, self.config);
         if self.config.recache {
-            return self.compile(&known, &store, link, tally);
+            return self.compile(&known, direct.as_mut(), &store, link, tally);
         }
-        if self.serve_locally(&store, &probes, tally)
-            || self.serve_from_ring(&store, link.as_mut(), &probes, tally)
+        if self.serve_locally(&known, direct.as_mut(), &store, link.as_mut(), tally)
+            || self.serve_from_ring(&known, direct.as_mut(), &store, link.as_mut(), tally)
         {
             return Ok(0);
         }
         let flight = if self.config.read_only { Flight::Unlocked } else { take_off(self.home, &probes[0]) };
-        if matches!(flight, Flight::AfterAnother(_)) && self.serve_locally(&store, &probes, tally) {
+        if matches!(flight, Flight::AfterAnother(_))
+            && self.serve_locally(&known, direct.as_mut(), &store, link.as_mut(), tally)
+        {
             return Ok(0);
         }
-        self.compile(&known, &store, link, tally)
+        self.compile(&known, direct.as_mut(), &store, link, tally)
     }
 
-    fn serve_locally(&self, store: &Store<'_>, probes: &[EntryKey], tally: &mut Tally) -> bool {
-        let Some(entry) = self.find_locally(store, probes, tally) else { return false };
-        self.deliver_or_count(&entry, Served::Local, tally)
-    }
-
-    fn serve_from_ring(
+    fn serve_locally(
         &self,
+        known: &Known,
+        direct: Option<&mut Direct>,
         store: &Store<'_>,
         link: Option<&mut Link<'_>>,
-        probes: &[EntryKey],
         tally: &mut Tally,
     ) -> bool {
-        let Some((key, entry)) = self.find_on_ring(link, probes, tally) else { return false };
-        let delivered = self.deliver_or_count(&entry, Served::Ring, tally);
+        let Some(hit) = self.find_locally(store, &known.probes(), tally) else { return false };
+        let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
         if delivered && !self.config.read_only {
-            self.keep(store, &key, &entry, tally);
+            self.attach(known, &hit, direct, store, link, tally);
         }
         delivered
     }
 
-    fn deliver_or_count(&self, entry: &LocalEntry, served: Served, tally: &mut Tally) -> bool {
+    fn serve_from_ring(
+        &self,
+        known: &Known,
+        direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        mut link: Option<&mut Link<'_>>,
+        tally: &mut Tally,
+    ) -> bool {
+        let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
+        let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
+        if delivered && !self.config.read_only && self.keep(store, &hit.key, &hit.entry, tally) {
+            self.attach(known, &hit, direct, store, link, tally);
+        }
+        delivered
+    }
+
+    /// Gives an entry that was found by its preprocessed text its direct key as a second name, here and on the ring.
+    fn attach(
+        &self,
+        known: &Known,
+        hit: &Hit,
+        direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        link: Option<&mut Link<'_>>,
+        tally: &mut Tally,
+    ) {
+        let Some(direct) = direct else { return };
+        let shared = known.keys.free.map(EntryKey::Preprocessed) == Some(hit.key);
+        let Ok(learned) = self.learn(direct, known, shared) else {
+            return tally.fault("lookup_not_explained");
+        };
+        if learned.key != hit.lies && store.put_alias(&learned.key, &hit.lies).is_err() {
+            return;
+        }
+        self.note(store, learned.manifest, learned.key, &learned.footprint);
+        self.seal(direct, &learned.footprint, hit.lies);
+        if let Some(link) = link {
+            let job = self.job(known, hit.lies, &hit.entry, Some(&learned));
+            if let Err(name) = link.attach(job, &hit.entry.outcome) {
+                tally.fault(name);
+            }
+        }
+    }
+
+    pub(super) fn deliver_or_count(&self, entry: &LocalEntry, served: Served, tally: &mut Tally) -> bool {
         match self.deliver(entry, tally) {
             Ok(()) => {
                 self.served(served, entry, tally);
@@ -80,6 +133,7 @@ impl Setting<'_> {
     fn compile(
         &self,
         known: &Known,
+        direct: Option<&mut Direct>,
         store: &Store<'_>,
         link: Option<Link<'_>>,
         tally: &mut Tally,
@@ -92,14 +146,7 @@ impl Setting<'_> {
         tally.event.compile_ms = ran.wall_ms;
         match self.capture(known, &ran) {
             _ if self.config.read_only => tally.not_stored("read_only"),
-            Ok((key, entry)) => {
-                let kept = self.keep(store, &key, &entry, tally);
-                self.push(known, key, &entry, link, tally);
-                match kept {
-                    true => tally.verdict = Some(Verdict::Miss),
-                    false => tally.not_stored("store_write_error"),
-                }
-            }
+            Ok((key, entry)) => self.store(known, key, &entry, direct, store, link, tally),
             Err(reason) => {
                 self.remove_partial(&ran);
                 tally.not_stored(reason);
@@ -129,8 +176,54 @@ impl Setting<'_> {
         arguments
     }
 
+    /// Stores what a compile gave, under its direct key where it has one.
+    #[expect(clippy::too_many_arguments, reason = "the ends of one compile meet here")]
+    fn store(
+        &self,
+        known: &Known,
+        key: EntryKey,
+        entry: &LocalEntry,
+        direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        link: Option<Link<'_>>,
+        tally: &mut Tally,
+    ) {
+        let shared = known.keys.free.map(EntryKey::Preprocessed) == Some(key);
+        let learned = match direct.map(|direct| (self.learn(direct, known, shared), direct)) {
+            Some((Ok(learned), direct)) => Some((learned, direct)),
+            Some((Err(Untaught::Moving), _)) => return tally.not_stored("modified_input_file"),
+            Some((Err(Untaught::Unexplained), _)) => {
+                tally.fault("lookup_not_explained");
+                None
+            }
+            None => None,
+        };
+        let lies = learned.as_ref().map_or(key, |(learned, _)| learned.key);
+        let kept = self.keep(store, &lies, entry, tally);
+        if let Some((learned, direct)) = &mut { learned }
+            && kept
+        {
+            let _ = store.put_alias(&key, &lies);
+            self.note(store, learned.manifest, learned.key, &learned.footprint);
+            self.seal(direct, &learned.footprint, lies);
+            self.push(known, key, entry, Some(learned), link, tally);
+        } else {
+            self.push(known, key, entry, None, link, tally);
+        }
+        match kept {
+            true => tally.verdict = Some(Verdict::Miss),
+            false => tally.not_stored("store_write_error"),
+        }
+    }
+
     /// Stores an entry; returns whether it is there.
-    fn keep(&self, store: &Store<'_>, key: &EntryKey, entry: &LocalEntry, tally: &mut Tally) -> bool {
+    pub(super) fn keep(
+        &self,
+        store: &Store<'_>,
+        key: &EntryKey,
+        entry: &LocalEntry,
+        tally: &mut Tally,
+    ) -> bool {
         match store.put(key, entry) {
             Ok(over) => {
                 tally.event.stored_bytes = entry.outcome.total_size();
@@ -151,32 +244,41 @@ impl Setting<'_> {
         known: &Known,
         key: EntryKey,
         entry: &LocalEntry,
+        learned: Option<&Learned>,
         link: Option<Link<'_>>,
         tally: &mut Tally,
     ) {
         let Some(mut link) = link else { return };
         self.time_slot().note(self.home, entry.outcome.wall_ms);
-        let job = self.job(known, key, entry);
+        let job = match learned {
+            Some(learned) => Job { also: vec![key], ..self.job(known, learned.key, entry, Some(learned)) },
+            None => self.job(known, key, entry, None),
+        };
         if let Err(name) = link.push(job, entry) {
             tally.fault(name);
         }
     }
 
-    fn job(&self, known: &Known, key: EntryKey, entry: &LocalEntry) -> Job {
+    /// Describes a compile whose bundle lies under `key`; with its direct key as a second name where that is another one.
+    fn job(&self, known: &Known, key: EntryKey, entry: &LocalEntry, learned: Option<&Learned>) -> Job {
         let chosen = &self.invocation.environment;
         let sets = [&chosen.always, &chosen.time, &chosen.terminal, &chosen.include];
+        let (inputs, absent) = match learned {
+            Some(learned) => (learned.footprint.inputs.clone(), learned.footprint.absent.clone()),
+            None => (known.inputs.listed(self), Vec::new()),
+        };
         Job {
             namespace: self.config.namespace.clone(),
             key,
-            also: Vec::new(),
-            manifest: None,
+            also: learned.map(|learned| learned.key).filter(|direct| *direct != key).into_iter().collect(),
+            manifest: learned.map(|learned| learned.manifest),
             argv: self.argv.clone(),
             environment: sets.into_iter().flatten().cloned().collect(),
             working_directory: self.invocation.working_directory.clone(),
             root: self.root.clone(),
             toolchain: self.toolchain.id,
-            inputs: known.inputs.listed(self),
-            absent: Vec::new(),
+            inputs,
+            absent,
             roles: entry.outcome.outputs.iter().map(|output| output.role).collect(),
             expected_ms: entry.outcome.wall_ms,
         }

@@ -3,15 +3,18 @@
 //! Invariant: an output appears whole or not at all, and only under names that this call gives; what is stored holds roles.
 
 use super::setting::{Setting, Tally};
-use crate::depfile;
+use crate::depfile::{self, DependRequest};
 use crate::home::unique_part;
+use crate::invocation::PlannedOutput;
 use crate::process::write_all;
 use crate::store::LocalEntry;
 use dccache_protocol::codec::Format;
 use dccache_protocol::depend::Depend;
 use dccache_protocol::entry::OutputRole;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Why an entry was not delivered. The compiler runs instead and writes everything anew.
@@ -25,9 +28,35 @@ pub(super) enum Undelivered {
     ),
 }
 
+/// Where the outputs of one call go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery<'a> {
+    /// Working directory.
+    pub(super) directory: &'a Path,
+    /// The outputs as this call names them.
+    pub(super) outputs: &'a [PlannedOutput],
+    /// Dependency file asked for.
+    pub(super) depend: Option<&'a DependRequest>,
+    /// Root of the compile.
+    pub(super) root: &'a [u8],
+}
+
 impl Setting<'_> {
-    /// Writes all outputs of an entry, then replays its stderr. Nothing is said before everything is written.
+    /// Writes all outputs of an entry, then replays its stderr.
     pub(super) fn deliver(&self, entry: &LocalEntry, tally: &mut Tally) -> Result<(), Undelivered> {
+        let delivery = Delivery {
+            directory: &self.directory,
+            outputs: &self.invocation.outputs,
+            depend: self.invocation.depend.as_ref(),
+            root: &self.root,
+        };
+        delivery.make(entry, tally)
+    }
+}
+
+impl Delivery<'_> {
+    /// Writes all outputs of an entry, then replays its streams. Nothing is said before everything is written.
+    pub(super) fn make(&self, entry: &LocalEntry, tally: &mut Tally) -> Result<(), Undelivered> {
         let contents = entry.contents().map_err(|_| Undelivered::Damaged)?;
         let (files, streams) = contents.split_at(entry.outcome.outputs.len());
         let [stdout, stderr] = streams else { return Err(Undelivered::Damaged) };
@@ -35,19 +64,20 @@ impl Setting<'_> {
             let index = entry.outcome.outputs.iter().position(|output| output.role == role)?;
             files.get(index).map(AsRef::<[u8]>::as_ref)
         };
-        for planned in &self.invocation.outputs {
+        for planned in self.outputs {
             let content = content_of(planned.role).ok_or(Undelivered::Damaged)?;
             let Some(path) = &planned.path else { continue };
             let generated;
-            let content = match (planned.role, &self.invocation.depend) {
+            let content = match (planned.role, self.depend) {
                 (OutputRole::Depend, Some(request)) => {
                     let depend = Depend::from_bytes(content).map_err(|_| Undelivered::Damaged)?;
-                    generated = depfile::write(&depend, request, &self.root);
+                    generated = depfile::write(&depend, request, self.root);
                     &generated
                 }
                 _ => content,
             };
-            replace_output(&self.path(path), content).map_err(Undelivered::Output)?;
+            replace_output(&self.directory.join(OsStr::from_bytes(path)), content)
+                .map_err(Undelivered::Output)?;
         }
         tally.delivered = Some(0);
         write_all(rustix::stdio::stdout(), stdout.as_ref());

@@ -3,24 +3,28 @@
 use super::refusal::Refusal;
 use super::setting::Setting;
 use crate::cpp::FileFacts;
+use crate::direct::observe::INPUT_MAX;
+use crate::keying::root_path;
 use crate::process::coarse_now_ns;
 use crate::toolchain::Stamp;
 use dccache_protocol::digest::Digest;
-use dccache_protocol::keys::{RootPath, spelled};
+use dccache_protocol::keys::RootPath;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Largest input, in bytes. Above it the compiler runs untouched.
-const INPUT_MAX: u64 = 512 << 20;
-
 /// One file that decides the output.
 #[derive(Debug)]
-struct Input {
+pub(super) struct Input {
+    /// As the compiler spells it.
+    pub(super) name: Vec<u8>,
     path: PathBuf,
-    digest: Digest,
-    stamp: Stamp,
+    pub(super) digest: Digest,
+    pub(super) stamp: Stamp,
+    pub(super) facts: FileFacts,
+    /// Its content, where that is searched for names of other files.
+    pub(super) content: Option<Vec<u8>>,
 }
 
 /// The files of one compile.
@@ -28,7 +32,7 @@ struct Input {
 pub(super) struct Inputs {
     /// Start of the compile in ns since the Unix epoch, by the clock of file times.
     start: i64,
-    files: Vec<Input>,
+    pub(super) files: Vec<Input>,
     /// Device and inode of our standard input. The preprocessor had another one, so an input that is this very file (`/dev/stdin`) is
     /// not what it read.
     stdin: Option<(u64, u64)>,
@@ -53,19 +57,24 @@ impl Inputs {
         Self { start: coarse_now_ns(), files: Vec::new(), stdin, facts: FileFacts::default() }
     }
 
-    /// Reads a regular file and returns its digest.
-    pub(super) fn read(&mut self, path: PathBuf, look: Look) -> Result<Digest, Refusal> {
+    /// Reads a regular file, spelled `name` and found at `path`, and returns its digest.
+    pub(super) fn read(&mut self, name: &[u8], path: PathBuf, look: Look) -> Result<Digest, Refusal> {
         let unreadable = || Refusal::because("unreadable_input", path.as_os_str().as_encoded_bytes());
         let (content, stamp) = read_regular(&path).ok_or_else(unreadable)?;
         if self.stdin == Some((stamp.device, stamp.inode)) {
             return Err(unreadable());
         }
-        if look == Look::Source {
-            self.facts = self.facts.and(FileFacts::scan(&content));
-        }
+        let facts = if look == Look::Source { FileFacts::scan(&content) } else { FileFacts::default() };
+        self.facts = self.facts.and(facts);
         let digest = Digest::of(&content);
-        self.files.push(Input { path, digest, stamp });
+        let content = (look == Look::Source).then_some(content);
+        self.files.push(Input { name: name.to_vec(), path, digest, stamp, facts, content });
         Ok(digest)
+    }
+
+    /// Returns the start of the compile, in ns since the Unix epoch.
+    pub(super) fn start(&self) -> i64 {
+        self.start
     }
 
     /// Returns the first file that changed since the start, or so shortly before that nobody can tell.
@@ -84,11 +93,7 @@ impl Inputs {
     /// Lists the files as the agent is told them.
     pub(super) fn listed(&self, setting: &Setting<'_>) -> Vec<(RootPath, Digest)> {
         let listed = self.files.iter().map(|input| {
-            let path = input.path.as_os_str().as_encoded_bytes();
-            let path = match spelled(&setting.root, path).strip_prefix(b"\0") {
-                Some(rest) => RootPath::Root(rest.to_vec()),
-                None => RootPath::Absolute(path.to_vec()),
-            };
+            let path = root_path(&setting.root, input.path.as_os_str().as_encoded_bytes());
             (path, input.digest)
         });
         let mut listed: Vec<_> = listed.collect();

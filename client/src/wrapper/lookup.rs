@@ -3,7 +3,7 @@
 use super::inputs::{Inputs, Look};
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, micros};
-use crate::cpp::{FileFacts, Preprocessed};
+use crate::cpp::{FileFacts, Preprocessed, Transition, transitions};
 use crate::depfile;
 use crate::keying::{
     Color, Ingredients, Keys, obstacle, precompiled_header, preprocessed_keys, unmarked_files,
@@ -26,6 +26,18 @@ pub(super) struct Known {
     pub(super) color: Color,
     /// What the preprocessor listed as dependencies, where it was asked to.
     pub(super) listed: Option<Depend>,
+    /// Which file included which.
+    pub(super) transitions: Vec<Transition>,
+}
+
+/// An entry that was found by its preprocessed text.
+#[derive(Debug)]
+pub(super) struct Hit {
+    /// The key that it was found by.
+    pub(super) key: EntryKey,
+    /// The key under which the entry lies.
+    pub(super) lies: EntryKey,
+    pub(super) entry: Box<LocalEntry>,
 }
 
 impl Known {
@@ -50,7 +62,7 @@ impl Setting<'_> {
         let unmarked = listed.as_ref().map(|listed| unmarked_files(&text, listed, &self.root));
         let marked = text.files().iter().map(|file| file.path.as_slice());
         let files = marked.chain(unmarked.iter().flatten().map(Vec::as_slice));
-        let files = files.map(|file| inputs.read(self.path(file), Look::Source));
+        let files = files.map(|file| inputs.read(file, self.path(file), Look::Source));
         let raw = files.collect::<Result<Vec<_>, _>>()?;
         if self.config.sloppiness.time_macros {
             inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
@@ -63,10 +75,12 @@ impl Setting<'_> {
             return Err(Refusal::Call(bypass));
         }
         let option_files = self.invocation.option_files.iter();
-        let option_files = option_files.map(|file| inputs.read(self.path(&file.path), Look::Content));
+        let option_files =
+            option_files.map(|file| inputs.read(&file.path, self.path(&file.path), Look::Content));
         let option_files = option_files.collect::<Result<Vec<_>, _>>()?;
         let extra_files = self.config.extra_files_to_hash.iter();
-        let extra_files = extra_files.map(|path| inputs.read(self.directory.join(path), Look::Content));
+        let extra_files = extra_files
+            .map(|path| inputs.read(path.as_os_str().as_bytes(), self.directory.join(path), Look::Content));
         let extra_files = extra_files.collect::<Result<Vec<_>, _>>()?;
         let color = self.color();
         let ingredients = Ingredients {
@@ -82,7 +96,11 @@ impl Setting<'_> {
             raw: &raw,
         };
         let keys = preprocessed_keys(&self.invocation, &ingredients, &self.places(), &text);
-        Ok(Known { keys, inputs, color, listed })
+        let transitions = match self.invocation.preprocessor {
+            Some(_) if self.config.direct_mode => transitions(&read.text, &self.invocation.source),
+            _ => Vec::new(),
+        };
+        Ok(Known { keys, inputs, color, listed, transitions })
     }
 
     /// Runs the preprocessor, or reads a source that needs none.
@@ -113,9 +131,9 @@ impl Setting<'_> {
         store: &Store<'_>,
         probes: &[EntryKey],
         tally: &mut Tally,
-    ) -> Option<Box<LocalEntry>> {
+    ) -> Option<Hit> {
         probes.iter().find_map(|key| match store.get(key) {
-            Found::Entry { entry, .. } => Some(entry),
+            Found::Entry { key: lies, entry } => Some(Hit { key: *key, lies, entry }),
             Found::Nothing => None,
             Found::Damaged => {
                 tally.fault("corrupt_entry");
@@ -130,9 +148,9 @@ impl Setting<'_> {
         link: Option<&mut Link<'_>>,
         probes: &[EntryKey],
         tally: &mut Tally,
-    ) -> Option<(EntryKey, Box<LocalEntry>)> {
+    ) -> Option<Hit> {
         match link?.find(probes, self.time_slot().budget_ms(self.home)) {
-            Answer::Found { key, entry } => Some((key, entry)),
+            Answer::Found { key, entry } => Some(Hit { key, lies: key, entry }),
             Answer::Missed => None,
             Answer::Fault(name) => {
                 tally.fault(name);

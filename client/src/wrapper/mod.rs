@@ -11,12 +11,15 @@
 mod capture;
 mod compile;
 mod deliver;
+mod direct;
 mod inputs;
+mod learn;
 mod lookup;
 mod refusal;
+mod sealed;
 mod setting;
 
-use crate::config::{Config, ConfigError, Sources};
+use crate::config::{ConfigError, Loaded, Sources};
 use crate::home::Home;
 use crate::invocation::{Bypass, Command, CompilerKind, Disk, Plan};
 use crate::process::{exec, is_ignored, standard_streams_are_open};
@@ -25,6 +28,7 @@ use crate::resolve::{Compiler, NotFound};
 use crate::say::complain;
 use crate::stats::{self, Verdict};
 use crate::toolchain::{self, Toolchain};
+use dccache_protocol::keys::SealedName;
 use refusal::Refusal;
 use setting::{Setting, Tally};
 use std::ffi::{OsStr, OsString};
@@ -33,6 +37,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A compiler call as it was typed: how to find the compiler, and its arguments.
 pub struct Typed<'a> {
+    /// How the compiler was named: as a word or by a link, that name, and what stood before it.
+    pub words: Vec<&'a OsStr>,
     /// Finds the compiler on a search path.
     pub find: &'a dyn Fn(Option<&OsStr>) -> Result<Compiler, NotFound>,
     /// `KEY=VALUE` words before the compiler.
@@ -54,10 +60,18 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
         // Files that we open would take the numbers of the streams; and nobody could learn how a child ended.
         return found(typed, path.as_deref(), |compiler| untouched(compiler, &typed.arguments));
     }
+    // A defect of ours says nothing on stderr and ends like any other fault.
+    std::panic::set_hook(Box::new(|_| {}));
     let home = Home::location(|name| std::env::var_os(name)).and_then(|path| Home::open(&path).ok());
+    let sealed = home.as_ref().and_then(|home| fast(home, typed));
+    let sealed = match sealed {
+        Some(Fast::Served(code)) => return code,
+        Some(Fast::Name(name)) => Some(name),
+        None => None,
+    };
     let loaded = home.as_ref().map(|home| load(home, typed));
-    let config = match loaded {
-        Some(Ok(config)) => config,
+    let loaded = match loaded {
+        Some(Ok(loaded)) => loaded,
         other => {
             return found(typed, path.as_deref(), |compiler| {
                 if let (Some(home), Some(Err(error))) = (&home, &other) {
@@ -69,21 +83,34 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
             });
         }
     };
-    let path = config.path.clone().or(path);
-    let home = home.filter(|_| !config.disable);
+    let path = loaded.config.path.clone().or(path);
+    let home = home.filter(|_| !loaded.config.disable);
     found(typed, path.as_deref(), |compiler| match &home {
-        Some(home) => cached(home, &config, compiler, &typed.arguments),
+        Some(home) => cached(&Call { home, loaded: &loaded, compiler, arguments: &typed.arguments, sealed }),
         None => untouched(compiler, &typed.arguments),
     })
 }
 
+/// What the fast way gave.
+enum Fast {
+    /// The command is served; this is the exit code.
+    Served(i32),
+    /// The command has no sealed record that stands; one under this name would be its own.
+    Name(SealedName),
+}
+
+fn fast(home: &Home, typed: &Typed<'_>) -> Option<Fast> {
+    let directory = std::env::current_dir().ok()?;
+    let name = sealed::name(&typed.words, &typed.arguments, &directory);
+    let served = catch_unwind(AssertUnwindSafe(|| sealed::serve(home, name, &directory)));
+    Some(served.ok().flatten().map_or(Fast::Name(name), Fast::Served))
+}
+
 /// Reads the configuration of a call.
-fn load(home: &Home, typed: &Typed<'_>) -> Result<Config, ConfigError> {
+fn load(home: &Home, typed: &Typed<'_>) -> Result<Loaded, ConfigError> {
     let directory = std::env::current_dir().ok();
     let variable = |name: &str| std::env::var_os(name);
-    let sources =
-        Sources { home, directory: directory.as_deref(), variable: &variable, words: &typed.settings };
-    Ok(sources.load()?.config)
+    Sources { home, directory: directory.as_deref(), variable: &variable, words: &typed.settings }.load()
 }
 
 fn found(typed: &Typed<'_>, path: Option<&OsStr>, then: impl FnOnce(&Compiler) -> i32) -> i32 {
@@ -94,6 +121,15 @@ fn found(typed: &Typed<'_>, path: Option<&OsStr>, then: impl FnOnce(&Compiler) -
             error.exit_code()
         }
     }
+}
+
+/// A compile that is to be looked up.
+struct Call<'a> {
+    home: &'a Home,
+    loaded: &'a Loaded,
+    compiler: &'a Compiler,
+    arguments: &'a [OsString],
+    sealed: Option<SealedName>,
 }
 
 /// Any fault ends here: becomes the compiler, with nothing touched.
@@ -111,11 +147,9 @@ enum End {
     Untouched,
 }
 
-fn cached(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsString]) -> i32 {
-    // A defect of ours says nothing on stderr and ends like any other fault.
-    std::panic::set_hook(Box::new(|_| {}));
-    let mut tally = Tally::begin(compiler);
-    let ended = catch_unwind(AssertUnwindSafe(|| live(home, config, compiler, arguments, &mut tally)));
+fn cached(call: &Call<'_>) -> i32 {
+    let mut tally = Tally::begin(call.compiler);
+    let ended = catch_unwind(AssertUnwindSafe(|| live(call, &mut tally)));
     let code = match ended {
         Ok(End::Delivered(code)) => Some(code),
         Ok(End::Untouched) => None,
@@ -125,20 +159,20 @@ fn cached(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsStri
             tally.delivered
         }
     };
-    if config.stats
+    if call.loaded.config.stats
         && let Some(verdict) = tally.verdict.take()
     {
-        tally.finish(home, verdict);
+        tally.finish(call.home, verdict);
     }
     match code {
         Some(code) => code,
-        None => untouched(compiler, arguments),
+        None => untouched(call.compiler, call.arguments),
     }
 }
 
 /// Lives through a compile. Sets the tally's verdict in every case.
-fn live(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsString], tally: &mut Tally) -> End {
-    match prepare(home, config, compiler, arguments).and_then(|setting| setting.serve(tally)) {
+fn live(call: &Call<'_>, tally: &mut Tally) -> End {
+    match prepare(call).and_then(|setting| setting.serve(tally)) {
         Ok(code) => End::Delivered(code),
         Err(refusal) => {
             let Bypass { reason, cause } = match refusal {
@@ -157,12 +191,9 @@ fn live(home: &Home, config: &Config, compiler: &Compiler, arguments: &[OsString
 }
 
 /// Understands the call and finds out which toolchain it runs.
-fn prepare<'a>(
-    home: &'a Home,
-    config: &'a Config,
-    compiler: &'a Compiler,
-    arguments: &'a [OsString],
-) -> Result<Setting<'a>, Refusal> {
+fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
+    let Call { home, loaded, compiler, arguments, sealed } = *call;
+    let config = &loaded.config;
     if compiler.is_other_cache() {
         return Err(Refusal::because("unsupported_compiler", compiler.name.as_bytes()));
     }
@@ -198,7 +229,20 @@ fn prepare<'a>(
     let toolchain = Toolchain::of(&call, &invocation, &config.compiler_check)
         .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
     let root = root_of(&invocation.working_directory, &config.base_dir);
-    Ok(Setting { home, config, compiler, arguments, argv, disk, directory, invocation, toolchain, root })
+    Ok(Setting {
+        home,
+        config,
+        compiler,
+        arguments,
+        argv,
+        disk,
+        directory,
+        invocation,
+        toolchain,
+        root,
+        sealed,
+        files_read: &loaded.files,
+    })
 }
 
 impl Tally {

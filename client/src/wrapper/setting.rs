@@ -9,9 +9,10 @@ use crate::link::TimeSlot;
 use crate::resolve::Compiler;
 use crate::stats::{Event, Verdict};
 use crate::toolchain::Toolchain;
+use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A call that can be cached.
@@ -29,6 +30,10 @@ pub(super) struct Setting<'a> {
     pub(super) invocation: Invocation,
     pub(super) toolchain: Toolchain,
     pub(super) root: Vec<u8>,
+    /// Name of the command's sealed record; `None` where it is not to have one.
+    pub(super) sealed: Option<SealedName>,
+    /// Files that the configuration was looked for in.
+    pub(super) files_read: &'a [PathBuf],
 }
 
 impl Setting<'_> {
@@ -80,10 +85,14 @@ pub(super) struct Tally {
 impl Tally {
     /// Begins with the start of the wrapper.
     pub(super) fn begin(compiler: &Compiler) -> Self {
-        let directory = std::env::current_dir().unwrap_or_default();
+        Self::new(&compiler.name, &std::env::current_dir().unwrap_or_default())
+    }
+
+    /// Begins for a compiler as typed, in a directory.
+    pub(super) fn new(compiler: &OsStr, directory: &Path) -> Self {
         let event = Event {
             directory: directory.as_os_str().as_bytes().to_vec(),
-            compiler: compiler.name.as_bytes().to_vec(),
+            compiler: compiler.as_bytes().to_vec(),
             ..Event::default()
         };
         Self { event, verdict: None, delivered: None, start: Instant::now(), compiler: Duration::ZERO }

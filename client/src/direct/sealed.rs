@@ -1,0 +1,157 @@
+//! Sealed records: this machine's fast answer for one command as typed.
+//!
+//! A record holds the stamps of everything that led to its entry: inputs, toolchain, configuration, and guards over every name that had to be absent. If all of
+//! them stand as they stood, the entry is what the compiler would give now, and nothing is parsed, hashed or preprocessed to know it.
+//!
+//! Invariant: a stamp is in a record only if it was old enough when its file was read, on a file system whose stamps can be trusted.
+
+use super::guard::{Guards, Standing};
+use crate::depfile::DependRequest;
+use crate::invocation::PlannedOutput;
+use crate::toolchain::Stamp;
+use dccache_protocol::codec::{DecodeError, Format, ensure};
+use dccache_protocol::keys::{EntryKey, SealedName, sealed_name};
+use dccache_protocol::limits;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Variables that can change what a command gives or which program it is, beside those of [`PREFIXES`].
+const VARIABLES: [&str; 21] = [
+    "COLUMNS",
+    "COMPILER_PATH",
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "DEPENDENCIES_OUTPUT",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "OBJCPLUS_INCLUDE_PATH",
+    "OBJC_INCLUDE_PATH",
+    "PATH",
+    "PWD",
+    "SDKROOT",
+    "SOURCE_DATE_EPOCH",
+    "SUNPRO_DEPENDENCIES",
+    "TERM",
+    "TERM_URLS",
+    "TZ",
+    "XDG_CACHE_HOME",
+];
+
+/// Beginnings of the names of further ones: our own, and the families of compilers, loader and locale.
+const PREFIXES: [&str; 8] = ["CCACHE_", "CCC_", "CC_", "CLANG_", "DCCACHE_", "GCC_", "LC_", "LD_"];
+
+/// A place that must be the same directory or mark of a project: path, device, inode.
+pub type SamePlace = (Vec<u8>, u64, u64);
+
+/// The record of one command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Where its entry lies in the local store.
+    pub entry: EntryKey,
+    /// Stamps of files, by path.
+    pub stamps: Vec<(Vec<u8>, Stamp)>,
+    /// Names that must be absent.
+    pub guards: Guards,
+    /// Places that must be the same.
+    pub places: Vec<SamePlace>,
+    /// Outputs in the order in which they are written.
+    pub outputs: Vec<PlannedOutput>,
+    /// Dependency file asked for.
+    pub depend: Option<DependRequest>,
+    /// Root of the compile.
+    pub root: Vec<u8>,
+    /// Compiler as typed, for the statistics.
+    pub compiler: Vec<u8>,
+    /// Source as typed, for the statistics.
+    pub source: Vec<u8>,
+    /// Whether the compile is counted.
+    pub counted: bool,
+}
+
+impl Format for Sealed {
+    const VERSION: u8 = 1;
+    const LIMIT: usize = limits::MANIFEST_MAX;
+
+    fn validate(&self) -> Result<(), DecodeError> {
+        ensure(self.outputs.len() <= limits::OUTPUTS_MAX, "number of outputs")
+    }
+}
+
+impl Sealed {
+    /// Looks whether everything stands as it stood: one stat a file, place and guard.
+    pub fn standing(&self, working_directory: &Path) -> Standing {
+        let place = |path: &[u8]| working_directory.join(OsStr::from_bytes(path));
+        let same_file = |(path, stamp): &(Vec<u8>, Stamp)| Stamp::of(&place(path)) == Some(*stamp);
+        let same_place = |(path, device, inode): &SamePlace| {
+            place(path).metadata().is_ok_and(|found| (found.dev(), found.ino()) == (*device, *inode))
+        };
+        if !self.stamps.iter().all(same_file) || !self.places.iter().all(same_place) {
+            return Standing::Broken;
+        }
+        self.guards.standing(working_directory)
+    }
+}
+
+/// Names the record of a command: how its compiler was named, its arguments, working directory, the variables that can change what it
+/// gives, and whether its messages go to a terminal.
+pub fn name_of(
+    words: Vec<Vec<u8>>,
+    working_directory: &[u8],
+    environment: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    terminal: Terminal,
+) -> SealedName {
+    let mut chosen: Vec<(Vec<u8>, Vec<u8>)> = environment.filter(|(name, _)| counts(name)).collect();
+    // No variable has an empty name.
+    chosen.push((Vec::new(), vec![u8::from(terminal == Terminal::Yes)]));
+    sealed_name(&words, working_directory, &chosen)
+}
+
+/// Whether messages go to a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    /// They do.
+    Yes,
+    /// They go to a file or a pipe.
+    No,
+}
+
+fn counts(name: &[u8]) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+        || VARIABLES.iter().any(|variable| variable.as_bytes() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invocation::KeyEnvironment;
+
+    #[test]
+    fn every_variable_that_enters_a_key_or_leads_to_a_bypass_is_in_the_name() {
+        let all = KeyEnvironment::names().chain(crate::toolchain::RESOLUTION);
+        let left_out: Vec<&str> = all.filter(|name| !counts(name.as_bytes())).collect();
+        assert!(left_out.is_empty(), "{left_out:?}");
+        assert!(!counts(b"MAKEFLAGS") && !counts(b"CPATHS"));
+    }
+
+    #[test]
+    fn each_part_of_a_command_gives_another_name() {
+        let environment = |value: &str| vec![(b"LANG".to_vec(), value.as_bytes().to_vec())].into_iter();
+        let words = |word: &str| vec![b"gcc".to_vec(), word.as_bytes().to_vec()];
+        let base = name_of(words("-c"), b"/w", environment("C"), Terminal::No);
+        let others = [
+            name_of(words("-S"), b"/w", environment("C"), Terminal::No),
+            name_of(words("-c"), b"/v", environment("C"), Terminal::No),
+            name_of(words("-c"), b"/w", environment("de"), Terminal::No),
+            name_of(words("-c"), b"/w", environment("C"), Terminal::Yes),
+        ];
+        assert!(others.iter().all(|other| *other != base));
+        let more = environment("C").chain([(b"SHLVL".to_vec(), b"2".to_vec())]);
+        assert_eq!(name_of(words("-c"), b"/w", more, Terminal::No), base);
+    }
+}

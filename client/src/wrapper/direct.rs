@@ -1,0 +1,215 @@
+//! Direct mode: an entry found by what earlier compiles of the command read, without a preprocessor.
+
+use super::setting::{Setting, Tally};
+use crate::direct::digests::{Access, Digests};
+use crate::direct::manifest::{Footprint, TimeMacros, Trial, hung};
+use crate::direct::observe::Observer;
+use crate::invocation::value;
+use crate::keying::{Ingredients, ManifestKeys, manifest_keys};
+use crate::link::{Answer, Link, Suggested};
+use crate::process::{local_date, wall_now};
+use crate::stats::Served;
+use crate::store::{Found, LocalEntry, Side, Store};
+use dccache_protocol::codec::Format;
+use dccache_protocol::digest::Digest;
+use dccache_protocol::keys::{EntryKey, ManifestKey};
+use dccache_protocol::limits;
+use dccache_protocol::manifest::Manifest;
+
+/// What direct mode knows about a call.
+#[derive(Debug)]
+pub(super) struct Direct {
+    /// Keys of its manifests.
+    pub(super) keys: ManifestKeys,
+    /// Looks at inputs.
+    pub(super) observer: Observer,
+    /// Keys that this machine's own manifests led to and that it has no entry for.
+    derived: Vec<(ManifestKey, EntryKey, Footprint)>,
+}
+
+/// An entry that direct mode found.
+#[derive(Debug)]
+pub(super) struct DirectHit {
+    pub(super) manifest: ManifestKey,
+    /// The key that was derived.
+    pub(super) key: EntryKey,
+    /// Where the entry lies: that key, or the one that it is a second name of.
+    pub(super) lies: EntryKey,
+    pub(super) footprint: Footprint,
+    pub(super) entry: Box<LocalEntry>,
+}
+
+impl Setting<'_> {
+    /// Makes the keys of the command's manifests; `None` where direct mode is off or a file that an option names cannot be read.
+    pub(super) fn direct(&self) -> Option<Direct> {
+        if !self.config.direct_mode {
+            return None;
+        }
+        let access = if self.config.read_only { Access::Read } else { Access::Write };
+        let digests = Digests::open(self.home, access);
+        let mut observer = Observer::new(&self.directory, digests, wall_now());
+        let mut digest = |path: &[u8]| observer.observe(path).map(|observed| observed.digest);
+        let option_files = self.invocation.option_files.iter().map(|file| digest(&file.path));
+        let option_files = option_files.collect::<Option<Vec<Digest>>>()?;
+        let extra_files = self.config.extra_files_to_hash.iter();
+        let extra_files = extra_files.map(|path| digest(path.as_os_str().as_encoded_bytes()));
+        let extra_files = extra_files.collect::<Option<Vec<Digest>>>()?;
+        let ingredients = Ingredients {
+            namespace: &self.config.namespace,
+            toolchain: self.toolchain.id,
+            native: &self.toolchain.native,
+            extra_files: &extra_files,
+            option_files: &option_files,
+            color: self.color(),
+            facts: Default::default(),
+            messages: &[],
+            listed: None,
+            raw: &[],
+        };
+        let directories = self.invocation.include_directories.iter();
+        let present = directories.filter(|directory| self.path(&directory.path).is_dir());
+        let directories: Vec<_> = present.map(|directory| self.hung(&directory.path)).collect();
+        let keys = manifest_keys(&self.invocation, &ingredients, &self.places(), &directories);
+        Some(Direct { keys, observer, derived: Vec::new() })
+    }
+
+    /// Hangs a name of the call on its root.
+    pub(super) fn hung(&self, name: &[u8]) -> dccache_protocol::keys::RootPath {
+        hung(&self.root, &self.invocation.working_directory, name)
+    }
+
+    /// What `__DATE__` gives now.
+    pub(super) fn today(&self) -> Vec<u8> {
+        match value(&self.invocation.environment.time, "SOURCE_DATE_EPOCH") {
+            Some(epoch) => [b"epoch ", epoch].concat(),
+            None => local_date().map(i32::to_le_bytes).concat(),
+        }
+    }
+
+    /// Looks in this machine's manifests and store.
+    pub(super) fn find_directly(
+        &self,
+        direct: &mut Direct,
+        store: &Store<'_>,
+        tally: &mut Tally,
+    ) -> Option<DirectHit> {
+        let keys = direct.keys;
+        for manifest_key in keys.all() {
+            let Some(bytes) = store.side(Side::Manifest(manifest_key)) else { continue };
+            let Ok(manifest) = Manifest::from_bytes(&bytes) else { continue };
+            for (key, footprint) in self.derive(direct, manifest_key, &manifest) {
+                match store.get(&key) {
+                    Found::Entry { key: lies, entry } => {
+                        return Some(DirectHit { manifest: manifest_key, key, lies, footprint, entry });
+                    }
+                    Found::Damaged => tally.fault("corrupt_entry"),
+                    Found::Nothing => {}
+                }
+                direct.derived.push((manifest_key, key, footprint));
+            }
+        }
+        None
+    }
+
+    /// Looks on the ring: by the keys that this machine's own manifests led to, else by the ring's suggestions.
+    pub(super) fn find_directly_on_ring(
+        &self,
+        direct: &mut Direct,
+        link: &mut Link<'_>,
+        tally: &mut Tally,
+    ) -> Option<DirectHit> {
+        let budget = self.time_slot().budget_ms(self.home);
+        let mut derived = std::mem::take(&mut direct.derived);
+        if derived.is_empty() {
+            let keys: Vec<ManifestKey> = direct.keys.all().collect();
+            let (manifests, newest) = match link.suggestions(&keys, budget) {
+                Suggested::Some { manifests, newest } => (manifests, newest),
+                Suggested::Nothing => return None,
+                Suggested::Fault(name) => {
+                    tally.fault(name);
+                    return None;
+                }
+            };
+            for (manifest_key, manifest) in &manifests {
+                let found = self.derive(direct, *manifest_key, manifest);
+                derived.extend(found.into_iter().map(|(key, footprint)| (*manifest_key, key, footprint)));
+            }
+            if let Some((key, entry)) = newest
+                && let Some(at) = derived.iter().position(|(_, derived, _)| *derived == key)
+            {
+                let (manifest, key, footprint) = derived.swap_remove(at);
+                return Some(DirectHit { manifest, key, lies: key, footprint, entry });
+            }
+        }
+        derived.truncate(limits::PROBE_KEYS_MAX);
+        let keys: Vec<EntryKey> = derived.iter().map(|(_, key, _)| *key).collect();
+        if keys.is_empty() {
+            return None;
+        }
+        match link.find(&keys, budget) {
+            Answer::Found { key, entry } => {
+                let at = derived.iter().position(|(_, derived, _)| *derived == key)?;
+                let (manifest, key, footprint) = derived.swap_remove(at);
+                Some(DirectHit { manifest, key, lies: key, footprint, entry })
+            }
+            Answer::Missed => None,
+            Answer::Fault(name) => {
+                tally.fault(name);
+                None
+            }
+        }
+    }
+
+    /// Holds every suggestion of a manifest to the disk; each gives at most one key, newest suggestion first.
+    fn derive(
+        &self,
+        direct: &mut Direct,
+        manifest_key: ManifestKey,
+        manifest: &Manifest,
+    ) -> Vec<(EntryKey, Footprint)> {
+        let mut derived: Vec<(EntryKey, Footprint)> = Vec::new();
+        let today = || self.today();
+        let time = self.time_macros(&today);
+        let mut trial = Trial { root: &self.root, observer: &mut direct.observer, time: &time };
+        for suggestion in &manifest.suggestions {
+            let Some(footprint) = trial.footprint(suggestion) else { continue };
+            let key = EntryKey::Direct(footprint.key(manifest_key));
+            if !derived.iter().any(|(known, _)| *known == key) {
+                derived.push((key, footprint));
+            }
+        }
+        derived
+    }
+
+    pub(super) fn time_macros<'a>(&self, today: &'a dyn Fn() -> Vec<u8>) -> TimeMacros<'a> {
+        if self.config.sloppiness.time_macros { TimeMacros::Ignored } else { TimeMacros::Today(today) }
+    }
+
+    /// Serves a call by what it reads, from the local store or the ring.
+    pub(super) fn serve_directly(
+        &self,
+        direct: &mut Direct,
+        store: &Store<'_>,
+        link: Option<&mut Link<'_>>,
+        tally: &mut Tally,
+    ) -> bool {
+        if let Some(hit) = self.find_directly(direct, store, tally) {
+            tally.event.keys = vec![*hit.key.digest()];
+            if self.deliver_or_count(&hit.entry, Served::DirectLocal, tally) {
+                self.seal(direct, &hit.footprint, hit.lies);
+                return true;
+            }
+        }
+        let Some(link) = link else { return false };
+        let Some(hit) = self.find_directly_on_ring(direct, link, tally) else { return false };
+        tally.event.keys = vec![*hit.key.digest()];
+        if !self.deliver_or_count(&hit.entry, Served::DirectRing, tally) {
+            return false;
+        }
+        if !self.config.read_only && self.keep(store, &hit.key, &hit.entry, tally) {
+            self.note(store, hit.manifest, hit.key, &hit.footprint);
+            self.seal(direct, &hit.footprint, hit.key);
+        }
+        true
+    }
+}

@@ -1,0 +1,229 @@
+//! What a compile teaches: its direct key, this machine's manifest, and the sealed record of its command.
+
+use super::direct::Direct;
+use super::lookup::Known;
+use super::setting::Setting;
+use crate::config::CompilerCheck;
+use crate::direct::chain::groups;
+use crate::direct::guard::Guards;
+use crate::direct::manifest::{Footprint, keyed_digest, opened};
+use crate::direct::prove::{ReadFile, Reading, Unexplained, prove};
+use crate::direct::sealed::{SamePlace, Sealed};
+use crate::direct::search::Chain;
+use crate::direct::view::View;
+use crate::invocation::KeyRole;
+use crate::process::wall_now;
+use crate::project;
+use crate::store::{Side, Store};
+use crate::toolchain::Stamp;
+use dccache_protocol::codec::Format;
+use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath};
+use dccache_protocol::manifest::Manifest;
+use dccache_protocol::time::UnixMillis;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+/// What a compile that was preprocessed taught.
+#[derive(Debug)]
+pub(super) struct Learned {
+    pub(super) manifest: ManifestKey,
+    pub(super) key: EntryKey,
+    pub(super) footprint: Footprint,
+}
+
+/// Why nothing is learned.
+#[derive(Debug)]
+pub(super) enum Untaught {
+    /// The search for headers is not explained, or an input can be in no direct key.
+    Unexplained,
+    /// A file that the search meets changed after the compile began: what was compiled may not be what was preprocessed.
+    Moving,
+}
+
+impl Setting<'_> {
+    /// Works out the direct key of a compile; under the manifest that every checkout shares where `shared`.
+    pub(super) fn learn(
+        &self,
+        direct: &mut Direct,
+        known: &Known,
+        shared: bool,
+    ) -> Result<Learned, Untaught> {
+        let view = View::new(&self.directory);
+        let proved = self.footprint(direct, known, &view);
+        if view.youngest() >= known.inputs.start() {
+            return Err(Untaught::Moving);
+        }
+        let footprint = proved.map_err(|_| Untaught::Unexplained)?;
+        let manifest = direct.keys.free.filter(|_| shared).unwrap_or(direct.keys.bound);
+        let key = EntryKey::Direct(footprint.key(manifest));
+        Ok(Learned { manifest, key, footprint })
+    }
+
+    fn footprint(&self, direct: &mut Direct, known: &Known, view: &View) -> Result<Footprint, Unexplained> {
+        let groups =
+            groups(&self.invocation, &self.toolchain).ok_or_else(|| Unexplained(b"sysroot".to_vec()))?;
+        let chain = Chain::new(&groups, view);
+        let sources = known
+            .inputs
+            .files
+            .iter()
+            .filter_map(|input| Some(ReadFile { path: &input.name, content: input.content.as_deref()? }));
+        let files: Vec<ReadFile<'_>> = sources.collect();
+        let macros = self.macros();
+        let macros: Vec<&[u8]> = macros.iter().map(Vec::as_slice).collect();
+        let proof = prove(
+            &Reading {
+                files: &files,
+                transitions: &known.transitions,
+                source: &self.invocation.source,
+                forced: &self.invocation.forced_includes,
+                macros: &macros,
+                chain: &chain,
+            },
+            view,
+        )?;
+        let today = || self.today();
+        let time = self.time_macros(&today);
+        let mut inputs: Vec<(RootPath, _)> = Vec::new();
+        for input in known.inputs.files.iter().filter(|input| input.content.is_some()) {
+            let path = self.hung(&input.name);
+            let observed =
+                direct.observer.note(&opened(&self.root, &path), input.stamp, input.digest, input.facts);
+            let digest = keyed_digest(&observed, &time).ok_or_else(|| Unexplained(input.name.clone()))?;
+            inputs.push((path, digest));
+        }
+        for name in &proof.more {
+            let path = self.hung(name);
+            let observed = direct.observer.observe(&opened(&self.root, &path));
+            let digest = observed.and_then(|observed| keyed_digest(&observed, &time));
+            inputs.push((path, digest.ok_or_else(|| Unexplained(name.clone()))?));
+        }
+        let absent = proof.absent.iter().map(|name| self.hung(name)).collect();
+        Ok(Footprint::new(inputs, absent))
+    }
+
+    /// Lists the macros of the command line, `NAME` or `NAME=VALUE`.
+    fn macros(&self) -> Vec<Vec<u8>> {
+        let mut macros = Vec::new();
+        let text = self.invocation.arguments.iter().filter(|argument| argument.role == KeyRole::Text);
+        let mut words = text.map(|argument| argument.bytes.as_slice());
+        while let Some(word) = words.next() {
+            match word {
+                b"-D" => macros.extend(words.next().map(<[u8]>::to_vec)),
+                _ if word.starts_with(b"-D") => macros.push(word[2..].to_vec()),
+                _ if word.starts_with(b"-Wp,") => {
+                    let parts = word[4..].split(|&byte| byte == b',');
+                    macros.extend(parts.filter_map(|part| part.strip_prefix(b"-D")).map(<[u8]>::to_vec));
+                }
+                _ => {}
+            }
+        }
+        macros
+    }
+
+    /// Adds a footprint to this machine's manifest. What cannot be written is learned again.
+    pub(super) fn note(
+        &self,
+        store: &Store<'_>,
+        manifest: ManifestKey,
+        key: EntryKey,
+        footprint: &Footprint,
+    ) {
+        let EntryKey::Direct(direct) = key else { return };
+        let side = Side::Manifest(manifest);
+        let known = store.side(side).and_then(|bytes| Manifest::from_bytes(&bytes).ok()).unwrap_or_default();
+        let now = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let _ = store.put_side(side, &footprint.clone().into_manifest(known, direct, now).to_bytes());
+    }
+
+    /// Seals the record of this command, where stamps can stand for everything that led to its entry. What cannot be sealed is found by
+    /// its manifest.
+    pub(super) fn seal(&self, direct: &mut Direct, footprint: &Footprint, entry: EntryKey) {
+        let Some(name) = self.sealed.filter(|_| !self.config.read_only) else { return };
+        if let Some(sealed) = self.sealed_record(direct, footprint, entry) {
+            let _ =
+                Store::new(self.home, self.config.max_size).put_side(Side::Sealed(name), &sealed.to_bytes());
+        }
+    }
+
+    fn sealed_record(&self, direct: &mut Direct, footprint: &Footprint, entry: EntryKey) -> Option<Sealed> {
+        // What these depend on has no stamp.
+        let checked = matches!(
+            self.config.compiler_check,
+            CompilerCheck::Content | CompilerCheck::Mtime | CompilerCheck::None | CompilerCheck::Text(_)
+        );
+        if !checked || !self.toolchain.native.is_empty() {
+            return None;
+        }
+        let mut stamps = self.input_stamps(direct, footprint)?;
+        stamps.extend(self.toolchain.stamps.iter().cloned());
+        let mut absent: Vec<Vec<u8>> = footprint.absent.iter().map(|path| opened(&self.root, path)).collect();
+        absent.extend(self.toolchain.absent.iter().cloned());
+        let surroundings = self.files_read.iter().chain(&self.compiler.passed);
+        for path in surroundings {
+            let name = path.as_os_str().as_bytes();
+            match Stamp::of(path) {
+                Some(stamp) if stamp.is_settled(direct.observer.now()) => stamps.push((name.to_vec(), stamp)),
+                Some(_) => return None,
+                None => absent.push(name.to_vec()),
+            }
+        }
+        let (unmarked, mark) = project::marks(&self.directory);
+        absent.extend(unmarked.into_iter().map(|path| path.into_os_string().into_vec()));
+        let mut places = Vec::new();
+        if let Some(mark) = mark {
+            places.push(self.place(mark.as_os_str().as_bytes())?);
+        }
+        for directory in &self.invocation.include_directories {
+            match self.place(&directory.path) {
+                Some(place) => places.push(place),
+                None => absent.push(directory.path.clone()),
+            }
+        }
+        if self.invocation.working_directory != self.directory.as_os_str().as_bytes() {
+            places.push(self.place(&self.invocation.working_directory)?);
+        }
+        let names = absent.iter().map(Vec::as_slice);
+        let guards = Guards::over(names, &self.directory, direct.observer.now())?;
+        let devices = stamps.iter().map(|(path, stamp)| (path, stamp.device));
+        let guarded = guards.guards.iter().filter_map(|guard| Some((&guard.directory, guard.stamp?.device)));
+        let reliable = devices.chain(guarded).all(|(path, device)| direct.observer.is_reliable(device, path));
+        reliable.then(|| Sealed {
+            entry,
+            stamps,
+            guards,
+            places,
+            outputs: self.invocation.outputs.clone(),
+            depend: self.invocation.depend.clone(),
+            root: self.root.clone(),
+            compiler: self.compiler.name.as_bytes().to_vec(),
+            source: self.invocation.source.clone(),
+            counted: self.config.stats,
+        })
+    }
+
+    /// Returns the stamps of all inputs, option files and extra files; `None` when one of them proves nothing, or an input shows the date.
+    fn input_stamps(&self, direct: &mut Direct, footprint: &Footprint) -> Option<Vec<(Vec<u8>, Stamp)>> {
+        let inputs = footprint.inputs.iter().map(|(path, _)| opened(&self.root, path));
+        let options = self.invocation.option_files.iter().map(|file| file.path.clone());
+        let extra = self.config.extra_files_to_hash.iter().map(|path| path.as_os_str().as_bytes().to_vec());
+        let mut stamps = Vec::with_capacity(footprint.inputs.len());
+        for path in inputs.chain(options).chain(extra) {
+            let observed = direct.observer.observe(&path).filter(|observed| observed.settled)?;
+            if observed.facts.date && !self.config.sloppiness.time_macros {
+                return None;
+            }
+            stamps.push((path, observed.stamp));
+        }
+        Some(stamps)
+    }
+
+    fn place(&self, name: &[u8]) -> Option<SamePlace> {
+        let found = self.directory.join(Path::new(OsStr::from_bytes(name))).metadata().ok()?;
+        Some((name.to_vec(), found.dev(), found.ino()))
+    }
+}

@@ -1,7 +1,7 @@
 //! Bounds of what a hit costs: instructions and system calls of the wrapper itself, without the preprocessor that it starts.
 //!
 //! Numbers are those of the unoptimised test build, about 1.3 times what was measured, so that a lost optimisation or a new walk over
-//! the file system shows, and noise does not. The preprocessor dominates the time of a hit in this version.
+//! the file system shows, and noise does not.
 #![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
 
 mod support;

@@ -116,13 +116,18 @@ fn children_of(place: &Place, words: &[&str]) -> String {
 }
 
 #[test]
-fn a_hit_starts_nothing_but_the_preprocessor() {
+fn a_direct_hit_starts_nothing_and_a_preprocessed_one_nothing_but_the_preprocessor() {
     let place = Place::new();
     place.write("a.c", "int a(void) { return 1; }\n");
     place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    let started = |processes: &str| {
+        let started = processes.lines().filter(|line| line.contains("execve(") && !line.contains("= -1"));
+        started.count()
+    };
     let processes = children_of(&place, &["gcc", "-c", "a.c"]);
-    let started = processes.lines().filter(|line| line.contains("execve(") && !line.contains("= -1")).count();
-    assert_eq!(started, 3, "ourselves, the driver, and cc1 -E: {processes}");
+    assert_eq!(started(&processes), 1, "ourselves: {processes}");
+    let processes = children_of(&place, &["direct_mode=false", "gcc", "-c", "a.c"]);
+    assert_eq!(started(&processes), 3, "ourselves, the driver, and cc1 -E: {processes}");
     assert!(processes.contains("\"-E\""));
 }
 

@@ -14,6 +14,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// What must not lie under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Absence {
+    /// No header: a directory is none.
+    NoHeader,
+    /// Nothing at all.
+    Nothing,
+}
+
+/// A name under which something must not lie.
+pub type AbsentName = (Vec<u8>, Absence);
+
 /// One directory, and the names below it that are absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guard {
@@ -22,7 +34,7 @@ pub struct Guard {
     /// Its stamp; `None` while it was too young.
     pub stamp: Option<Stamp>,
     /// Absent names, relative to it.
-    pub names: Vec<Vec<u8>>,
+    pub names: Vec<AbsentName>,
 }
 
 /// Guards of all absent names of a compile.
@@ -31,7 +43,7 @@ pub struct Guards {
     /// Names by their directories.
     pub guards: Vec<Guard>,
     /// Links to nowhere.
-    pub singles: Vec<Vec<u8>>,
+    pub singles: Vec<AbsentName>,
 }
 
 /// How guards stand.
@@ -48,7 +60,7 @@ pub enum Standing {
 impl Guards {
     /// Guards `absent` names, seen from `working_directory`. `None` when one of them is not absent any more.
     pub fn over<'a>(
-        absent: impl IntoIterator<Item = &'a [u8]>,
+        absent: impl IntoIterator<Item = (&'a [u8], Absence)>,
         working_directory: &Path,
         now: SystemTime,
     ) -> Option<Self> {
@@ -61,16 +73,18 @@ impl Guards {
                 found
             })
         };
-        let mut by_directory: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        let mut by_directory: BTreeMap<Vec<u8>, BTreeSet<AbsentName>> = BTreeMap::new();
         let mut singles = BTreeSet::new();
-        for name in absent {
+        for (name, absence) in absent {
             let (directory, rest) = split(name, &mut exists);
             let first = rest.split(|&byte| byte == b'/').next().unwrap_or(rest);
             let first = place(&place(working_directory, directory), first);
             match first.symlink_metadata() {
-                Ok(found) if found.is_symlink() => drop(singles.insert(name.to_vec())),
+                Ok(found) if found.is_symlink() => drop(singles.insert((name.to_vec(), absence))),
                 // A directory stands where the name leads: what counts is that no file does.
-                _ => drop(by_directory.entry(directory.to_vec()).or_default().insert(rest.to_vec())),
+                _ => {
+                    drop(by_directory.entry(directory.to_vec()).or_default().insert((rest.to_vec(), absence)))
+                }
             }
         }
         let guards = by_directory.into_iter().map(|(directory, names)| {
@@ -85,8 +99,7 @@ impl Guards {
 
     /// Looks whether the names are still absent: one stat a guard and a single name, more only where a stamp is another one.
     pub fn standing(&self, working_directory: &Path) -> Standing {
-        let gone = |name: &Vec<u8>| is_nothing(&place(working_directory, name));
-        if !self.singles.iter().all(gone) {
+        if !all_absent(working_directory, &self.singles) {
             return Standing::Broken;
         }
         let mut standing = Standing::Unchanged;
@@ -95,7 +108,7 @@ impl Guards {
             if guard.stamp.is_some() && Stamp::of(&directory) == guard.stamp {
                 continue;
             }
-            if !guard.names.iter().all(|name| is_nothing(&place(&directory, name))) {
+            if !all_absent(&directory, &guard.names) {
                 return Standing::Broken;
             }
             standing = Standing::Checked;
@@ -104,13 +117,19 @@ impl Guards {
     }
 
     fn names_are_absent(&self, working_directory: &Path) -> bool {
-        let below = |guard: &Guard| {
-            let directory = place(working_directory, &guard.directory);
-            guard.names.iter().all(|name| is_nothing(&place(&directory, name)))
-        };
-        self.guards.iter().all(below)
-            && self.singles.iter().all(|name| is_nothing(&place(working_directory, name)))
+        let below = |guard: &Guard| all_absent(&place(working_directory, &guard.directory), &guard.names);
+        self.guards.iter().all(below) && all_absent(working_directory, &self.singles)
     }
+}
+
+fn all_absent(directory: &Path, names: &[AbsentName]) -> bool {
+    names.iter().all(|(name, absence)| {
+        let path = place(directory, name);
+        match absence {
+            Absence::NoHeader => is_nothing(&path),
+            Absence::Nothing => path.metadata().is_err(),
+        }
+    })
 }
 
 fn place(directory: &Path, name: &[u8]) -> PathBuf {
@@ -144,12 +163,12 @@ mod tests {
         SystemTime::now() + Duration::from_secs(60)
     }
 
-    fn names(list: &[&str]) -> Vec<Vec<u8>> {
-        list.iter().map(|name| name.as_bytes().to_vec()).collect()
+    fn names(list: &[&str]) -> Vec<AbsentName> {
+        list.iter().map(|name| (name.as_bytes().to_vec(), Absence::NoHeader)).collect()
     }
 
     fn over(list: &[&str], place: &Path, now: SystemTime) -> Option<Guards> {
-        Guards::over(list.iter().map(|name| name.as_bytes()), place, now)
+        Guards::over(list.iter().map(|name| (name.as_bytes(), Absence::NoHeader)), place, now)
     }
 
     #[test]
@@ -196,6 +215,16 @@ mod tests {
         fs::remove_dir(place.path().join("string")).unwrap();
         fs::write(place.path().join("string"), "").unwrap();
         assert_eq!(guards.standing(place.path()), Standing::Broken);
+    }
+
+    #[test]
+    fn where_nothing_may_lie_a_directory_counts_as_well() {
+        let place = tempfile::tempdir().unwrap();
+        let name = [(b"i".as_slice(), Absence::Nothing)];
+        let guards = Guards::over(name, place.path(), later()).unwrap();
+        fs::create_dir(place.path().join("i")).unwrap();
+        assert_eq!(guards.standing(place.path()), Standing::Broken);
+        assert_eq!(Guards::over(name, place.path(), later()), None);
     }
 
     #[test]

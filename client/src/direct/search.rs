@@ -31,6 +31,14 @@ pub struct Chain {
     angled: Vec<Vec<u8>>,
 }
 
+impl Groups {
+    /// Lists all directories, present or not.
+    pub fn all(&self) -> impl Iterator<Item = &[u8]> {
+        let groups = [&self.quote, &self.angled, &self.system, &self.after];
+        groups.into_iter().flatten().map(Vec::as_slice)
+    }
+}
+
 impl Chain {
     /// Puts the groups together as the compilers do.
     pub fn new(groups: &Groups, view: &View) -> Self {
@@ -44,6 +52,12 @@ impl Chain {
         remove_repeated(&mut quote);
         let names = |list: Vec<(Vec<u8>, DirectoryId)>| list.into_iter().map(|(name, _)| name).collect();
         Self { quote: names(quote), angled: names(angled) }
+    }
+
+    /// Lists all directories of the chain: first those for quoted names only, an empty name, then the others.
+    pub fn directories(&self) -> impl Iterator<Item = &[u8]> {
+        let quote = self.quote.iter().map(Vec::as_slice);
+        quote.chain([b"".as_slice()]).chain(self.angled.iter().map(Vec::as_slice))
     }
 
     /// Lists the names that are tried for a spelling, in order. `includer` is the file with the directive; `None` stands for the command line, whose files

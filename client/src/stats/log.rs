@@ -169,7 +169,7 @@ mod tests {
         };
         let summary = Summary { hours: BTreeMap::from([(497_000, totals)]) };
         let text = concat!(
-            "0101e8aa1e0102ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
+            "0201e8aa1e010204ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
             "727570745f656e74727906f0a2040809",
         );
         golden::<Summary>(text, &summary);

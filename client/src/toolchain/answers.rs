@@ -58,6 +58,14 @@ pub(super) fn header_directories(text: &[u8]) -> Vec<Vec<u8>> {
     directories.map(|directory| directory.trim_ascii().to_vec()).collect()
 }
 
+/// Returns directories in which headers would be looked for if they were there, from the answer to `-v -E`.
+pub(super) fn absent_directories(text: &[u8]) -> Vec<Vec<u8>> {
+    let lines = text.split(|&byte| byte == b'\n');
+    let absent =
+        lines.filter_map(|line| line.strip_prefix(b"ignoring nonexistent directory \"")?.strip_suffix(b"\""));
+    absent.map(<[u8]>::to_vec).collect()
+}
+
 /// Returns files that the driver says it has read: specs of gcc, configuration files of clang.
 pub(super) fn configuration_files(text: &[u8]) -> Vec<Vec<u8>> {
     let starts: [&[u8]; 2] = [b"Reading specs from ", b"Configuration file: "];
@@ -106,6 +114,12 @@ mod tests {
     fn header_directories_are_between_the_two_lines_and_serve_every_name() {
         let text = b"x\n#include \"...\" search starts here:\n /q\n#include <...> search starts here:\n /a/include\n /b\nEnd of search list.\n /no\n";
         assert_eq!(header_directories(text), [b"/a/include".as_slice(), b"/b"]);
+    }
+
+    #[test]
+    fn absent_directories_are_the_ones_that_are_ignored_as_such() {
+        let text = b"ignoring nonexistent directory \"/no\"\nignoring duplicate directory \"/twice\"\n#include <...> search starts here:\n";
+        assert_eq!(absent_directories(text), [b"/no".as_slice()]);
     }
 
     #[test]

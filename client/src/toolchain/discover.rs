@@ -76,9 +76,12 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     let proper = commands.first().ok_or(Unknown::Silent)?;
     let directories = ask(vec!["-print-search-dirs".into()])?.unwrap_or_default().stdout;
     let search = ["-v", "-E"].map(OsString::from).into_iter().chain(language()).chain(["/dev/null".into()]);
-    let search = ask(search.collect())?.map(|answer| answers::header_directories(&answer.stderr));
+    let search = ask(search.collect())?.unwrap_or_default().stderr;
 
     let mut found = Discovery::default();
+    // One that appears changes the search.
+    let absent = answers::absent_directories(&search).into_iter();
+    found.tried.extend(absent.map(|directory| PathBuf::from(OsString::from_vec(directory))));
     found.add(DRIVER, &call.compiler.program)?;
     found.add_program(call, &call.compiler.program)?;
     let programs = answers::search_directories(&directories, "programs");
@@ -99,7 +102,7 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
         if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
     }
     let native = if invocation.native.is_empty() { Vec::new() } else { answers::machine_words(proper) };
-    Ok(found.into_record(native, search.unwrap_or_default()))
+    Ok(found.into_record(native, answers::header_directories(&search)))
 }
 
 /// Names of the configuration files that newer clangs read unasked, beside their program and beside what its links lead to.

@@ -1,9 +1,12 @@
 //! Direct mode: an entry found by what earlier compiles of the command read, without a preprocessor.
 
 use super::setting::{Setting, Tally};
+use crate::direct::chain::groups;
 use crate::direct::digests::{Access, Digests};
 use crate::direct::manifest::{Footprint, TimeMacros, Trial, hung};
 use crate::direct::observe::Observer;
+use crate::direct::search::{Chain, Groups};
+use crate::direct::view::View;
 use crate::invocation::value;
 use crate::keying::{Ingredients, ManifestKeys, manifest_keys};
 use crate::link::{Answer, Link, Suggested};
@@ -23,6 +26,8 @@ pub(super) struct Direct {
     pub(super) keys: ManifestKeys,
     /// Looks at inputs.
     pub(super) observer: Observer,
+    /// Where headers are looked for.
+    pub(super) groups: Groups,
     /// Keys that this machine's own manifests led to and that it has no entry for.
     derived: Vec<(ManifestKey, EntryKey, Footprint)>,
 }
@@ -40,7 +45,8 @@ pub(super) struct DirectHit {
 }
 
 impl Setting<'_> {
-    /// Makes the keys of the command's manifests; `None` where direct mode is off or a file that an option names cannot be read.
+    /// Makes the keys of the command's manifests; `None` where direct mode is off, a file that an option names cannot be read, or
+    /// an include directory is spelled in a way that only the compiler understands.
     pub(super) fn direct(&self) -> Option<Direct> {
         if !self.config.direct_mode {
             return None;
@@ -66,11 +72,12 @@ impl Setting<'_> {
             listed: None,
             raw: &[],
         };
-        let directories = self.invocation.include_directories.iter();
-        let present = directories.filter(|directory| self.path(&directory.path).is_dir());
-        let directories: Vec<_> = present.map(|directory| self.hung(&directory.path)).collect();
+        let groups = groups(&self.invocation, &self.toolchain)?;
+        let chain = Chain::new(&groups, &View::new(&self.directory));
+        // Machines on which other directories exist do not share manifests: nobody probes in a directory that is absent.
+        let directories: Vec<_> = chain.directories().map(|directory| self.hung(directory)).collect();
         let keys = manifest_keys(&self.invocation, &ingredients, &self.places(), &directories);
-        Some(Direct { keys, observer, derived: Vec::new() })
+        Some(Direct { keys, observer, groups, derived: Vec::new() })
     }
 
     /// Hangs a name of the call on its root.

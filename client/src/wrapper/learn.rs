@@ -4,8 +4,7 @@ use super::direct::Direct;
 use super::lookup::Known;
 use super::setting::Setting;
 use crate::config::CompilerCheck;
-use crate::direct::chain::groups;
-use crate::direct::guard::Guards;
+use crate::direct::guard::{Absence, AbsentName, Guards};
 use crate::direct::manifest::{Footprint, keyed_digest, opened};
 use crate::direct::prove::{ReadFile, Reading, Unexplained, prove};
 use crate::direct::sealed::{SamePlace, Sealed};
@@ -21,7 +20,7 @@ use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath};
 use dccache_protocol::manifest::Manifest;
 use dccache_protocol::time::UnixMillis;
 use std::ffi::OsStr;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -63,9 +62,7 @@ impl Setting<'_> {
     }
 
     fn footprint(&self, direct: &mut Direct, known: &Known, view: &View) -> Result<Footprint, Unexplained> {
-        let groups =
-            groups(&self.invocation, &self.toolchain).ok_or_else(|| Unexplained(b"sysroot".to_vec()))?;
-        let chain = Chain::new(&groups, view);
+        let chain = Chain::new(&direct.groups, view);
         let sources = known
             .inputs
             .files
@@ -161,33 +158,35 @@ impl Setting<'_> {
         }
         let mut stamps = self.input_stamps(direct, footprint)?;
         stamps.extend(self.toolchain.stamps.iter().cloned());
-        let mut absent: Vec<Vec<u8>> = footprint.absent.iter().map(|path| opened(&self.root, path)).collect();
-        absent.extend(self.toolchain.absent.iter().cloned());
+        let headers = footprint.absent.iter().map(|path| (opened(&self.root, path), Absence::NoHeader));
+        let mut absent: Vec<AbsentName> = headers.collect();
+        let mut nothing = |name: &[u8]| absent.push((name.to_vec(), Absence::Nothing));
+        self.toolchain.absent.iter().for_each(|name| nothing(name));
         let surroundings = self.files_read.iter().chain(&self.compiler.passed);
         for path in surroundings {
             let name = path.as_os_str().as_bytes();
             match Stamp::of(path) {
                 Some(stamp) if stamp.is_settled(direct.observer.now()) => stamps.push((name.to_vec(), stamp)),
                 Some(_) => return None,
-                None => absent.push(name.to_vec()),
+                None => nothing(name),
             }
         }
         let (unmarked, mark) = project::marks(&self.directory);
-        absent.extend(unmarked.into_iter().map(|path| path.into_os_string().into_vec()));
+        unmarked.iter().for_each(|path| nothing(path.as_os_str().as_bytes()));
         let mut places = Vec::new();
         if let Some(mark) = mark {
             places.push(self.place(mark.as_os_str().as_bytes())?);
         }
-        for directory in &self.invocation.include_directories {
-            match self.place(&directory.path) {
+        for directory in direct.groups.all() {
+            match self.place(directory) {
                 Some(place) => places.push(place),
-                None => absent.push(directory.path.clone()),
+                None => nothing(directory),
             }
         }
         if self.invocation.working_directory != self.directory.as_os_str().as_bytes() {
             places.push(self.place(&self.invocation.working_directory)?);
         }
-        let names = absent.iter().map(Vec::as_slice);
+        let names = absent.iter().map(|(name, absence)| (name.as_slice(), *absence));
         let guards = Guards::over(names, &self.directory, direct.observer.now())?;
         let devices = stamps.iter().map(|(path, stamp)| (path, stamp.device));
         let guarded = guards.guards.iter().filter_map(|guard| Some((&guard.directory, guard.stamp?.device)));

@@ -79,12 +79,11 @@ impl Guards {
             let (directory, rest) = split(name, &mut exists);
             let first = rest.split(|&byte| byte == b'/').next().unwrap_or(rest);
             let first = place(&place(working_directory, directory), first);
-            match first.symlink_metadata() {
-                Ok(found) if found.is_symlink() => drop(singles.insert((name.to_vec(), absence))),
-                // A directory stands where the name leads: what counts is that no file does.
-                _ => {
-                    drop(by_directory.entry(directory.to_vec()).or_default().insert((rest.to_vec(), absence)))
-                }
+            // Where a directory stands under the name, what counts is that no file does.
+            if first.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+                singles.insert((name.to_vec(), absence));
+            } else {
+                by_directory.entry(directory.to_vec()).or_default().insert((rest.to_vec(), absence));
             }
         }
         let guards = by_directory.into_iter().map(|(directory, names)| {

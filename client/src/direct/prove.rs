@@ -195,10 +195,10 @@ impl<'a> Prover<'a> {
         }
         for candidate in &candidates[..=found] {
             let name = [candidate.as_slice(), PRECOMPILED[0]].concat();
-            match self.view.lies(&name) {
-                Lies::Nothing => drop(self.proof.absent.insert(name)),
-                _ => return Err(Unexplained(name)),
+            if self.view.lies(&name) != Lies::Nothing {
+                return Err(Unexplained(name));
             }
+            self.proof.absent.insert(name);
         }
         Ok(())
     }
@@ -247,7 +247,9 @@ impl<'a> Prover<'a> {
         }
         for name in candidates {
             match self.view.lies(&name) {
-                Lies::Nothing => drop(self.proof.absent.insert(name)),
+                Lies::Nothing => {
+                    self.proof.absent.insert(name);
+                }
                 Lies::File(..) => self.present(&name),
                 Lies::Unclear => return Err(Unexplained(name)),
             }

@@ -101,7 +101,7 @@ impl Sealed {
 /// Names the record of a command: how its compiler was named, its arguments, working directory, the variables that can change what it
 /// gives, and whether its messages go to a terminal.
 pub fn name_of(
-    words: Vec<Vec<u8>>,
+    words: &[Vec<u8>],
     working_directory: &[u8],
     environment: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
     terminal: Terminal,
@@ -109,7 +109,7 @@ pub fn name_of(
     let mut chosen: Vec<(Vec<u8>, Vec<u8>)> = environment.filter(|(name, _)| counts(name)).collect();
     // No variable has an empty name.
     chosen.push((Vec::new(), vec![u8::from(terminal == Terminal::Yes)]));
-    sealed_name(&words, working_directory, &chosen)
+    sealed_name(words, working_directory, &chosen)
 }
 
 /// Whether messages go to a terminal.
@@ -143,15 +143,15 @@ mod tests {
     fn each_part_of_a_command_gives_another_name() {
         let environment = |value: &str| vec![(b"LANG".to_vec(), value.as_bytes().to_vec())].into_iter();
         let words = |word: &str| vec![b"gcc".to_vec(), word.as_bytes().to_vec()];
-        let base = name_of(words("-c"), b"/w", environment("C"), Terminal::No);
+        let base = name_of(&words("-c"), b"/w", environment("C"), Terminal::No);
         let others = [
-            name_of(words("-S"), b"/w", environment("C"), Terminal::No),
-            name_of(words("-c"), b"/v", environment("C"), Terminal::No),
-            name_of(words("-c"), b"/w", environment("de"), Terminal::No),
-            name_of(words("-c"), b"/w", environment("C"), Terminal::Yes),
+            name_of(&words("-S"), b"/w", environment("C"), Terminal::No),
+            name_of(&words("-c"), b"/v", environment("C"), Terminal::No),
+            name_of(&words("-c"), b"/w", environment("de"), Terminal::No),
+            name_of(&words("-c"), b"/w", environment("C"), Terminal::Yes),
         ];
         assert!(others.iter().all(|other| *other != base));
         let more = environment("C").chain([(b"SHLVL".to_vec(), b"2".to_vec())]);
-        assert_eq!(name_of(words("-c"), b"/w", more, Terminal::No), base);
+        assert_eq!(name_of(&words("-c"), b"/w", more, Terminal::No), base);
     }
 }

@@ -17,12 +17,12 @@ use std::path::Path;
 pub(super) fn name(words: &[&OsStr], arguments: &[OsString], directory: &Path) -> SealedName {
     let words = words.iter().copied().chain(arguments.iter().map(OsString::as_os_str));
     // A count keeps what stands before the arguments apart from them.
-    let words = words.map(|word| word.as_bytes().to_vec()).collect();
+    let words: Vec<Vec<u8>> = words.map(|word| word.as_bytes().to_vec()).collect();
     let environment =
         std::env::vars_os().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
     let terminal =
         if rustix::termios::isatty(rustix::stdio::stderr()) { Terminal::Yes } else { Terminal::No };
-    name_of(words, directory.as_os_str().as_bytes(), environment, terminal)
+    name_of(&words, directory.as_os_str().as_bytes(), environment, terminal)
 }
 
 /// Serves the command of a record; `None` where it has none that stands, or its entry is gone.

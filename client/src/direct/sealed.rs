@@ -128,8 +128,56 @@ fn counts(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guard::{Absence, Guard};
     use super::*;
+    use crate::depfile::{DependMode, Dialect, Phony};
     use crate::invocation::KeyEnvironment;
+    use dccache_protocol::digest::Digest;
+    use dccache_protocol::entry::OutputRole;
+    use dccache_protocol::keys::DirectKey;
+
+    /// Asserts that a value is written as its golden bytes say.
+    fn golden<T: Format + PartialEq + std::fmt::Debug>(text: &str, value: &T) {
+        let now: String = value.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(now, text);
+        assert_eq!(&T::from_bytes(&value.to_bytes()).unwrap(), value);
+    }
+
+    #[test]
+    fn a_sealed_record_keeps_its_bytes() {
+        let stamp = Stamp { device: 1, inode: 300, size: 3, mtime: 4, ctime: -5 };
+        let absence = |name: &[u8], absence| (name.to_vec(), absence);
+        let guard = Guard {
+            directory: b"i".to_vec(),
+            stamp: Some(stamp),
+            names: vec![absence(b"a.h", Absence::NoHeader), absence(b"d", Absence::Nothing)],
+        };
+        let depend = DependRequest {
+            mode: DependMode::User,
+            phony: Phony::Added,
+            dialect: Dialect::Gcc,
+            path: b"x.d".to_vec(),
+            targets: vec![b"x.o".to_vec()],
+        };
+        let sealed = Sealed {
+            entry: EntryKey::Direct(DirectKey::from_digest(Digest::from_bytes([7; 32]))),
+            stamps: vec![(b"x.c".to_vec(), stamp)],
+            guards: Guards { guards: vec![guard], singles: vec![absence(b"l.h", Absence::NoHeader)] },
+            places: vec![(b"i".to_vec(), 1, 2)],
+            outputs: vec![PlannedOutput { role: OutputRole::Object, path: Some(b"x.o".to_vec()) }],
+            depend: Some(depend),
+            root: b"/r".to_vec(),
+            compiler: b"gcc".to_vec(),
+            source: b"x.c".to_vec(),
+            counted: true,
+        };
+        let text = concat!(
+            "010007070707070707070707070707070707070707070707070707070707070707070103782e6301",
+            "ac020308090101690101ac020308090203612e680001640101036c2e680001016901020100010378",
+            "2e6f0101010003782e640103782e6f022f720367636303782e6301",
+        );
+        golden::<Sealed>(text, &sealed);
+    }
 
     #[test]
     fn every_variable_that_enters_a_key_or_leads_to_a_bypass_is_in_the_name() {

@@ -138,6 +138,23 @@ fn the_second_of_two_agents_leaves_silently_and_the_first_stays() {
 }
 
 #[test]
+fn the_next_agent_takes_the_place_of_one_that_was_told_to_end_however_soon_it_is_wanted() {
+    let bench = Bench::new();
+    let mut last = 0;
+    for round in 0..40 {
+        let reply = bench.reach().call(&Request::Status, &[], LONG);
+        let Ok((Reply::Status(status), _)) = reply else { panic!("round {round}: {reply:?}") };
+        assert_ne!(status.pid, last, "round {round}: one that was told to end answers");
+        assert!(!bench.starter.is_backed_off(NOW), "round {round}: the next wrappers would stay away");
+        last = status.pid;
+        // Somebody still holds a line, as a wrapper does whose compiler runs.
+        let _line = bench.reach();
+        ask::stop(bench.place()).unwrap();
+        assert!(matches!(Line::open(bench.place(), LONG), Err(LineError::NoAgent(_))), "round {round}");
+    }
+}
+
+#[test]
 fn a_directory_too_deep_for_a_socket_works_all_the_same() {
     let bench = Bench::below(&"deep/".repeat(30));
     assert!(bench.place().directory().as_os_str().len() > SOCKET_PATH_MAX);

@@ -162,6 +162,7 @@ async fn live(agent: Arc<Agent>) -> Result<(), RunError> {
     serve(Arc::clone(&agent), listener).await;
     // From here on the next agent may start as soon as the lock is free.
     remove_own(&path, inode);
+    agent.stop.close();
     let _ = timeout(DRAIN, watching).await;
     drain(&agent).await;
     tracing::info!(waiting = agent.journal.size().0, "agent ended");

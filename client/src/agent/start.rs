@@ -74,7 +74,8 @@ impl Starter {
             return Err(Unreached::BackedOff);
         }
         match Line::open(&self.place, patience) {
-            Err(LineError::NoAgent(_)) => self.start(deadline, now),
+            // A connection that breaks before the greeting met an agent that was just leaving.
+            Err(LineError::NoAgent(_) | LineError::Broken(_)) => self.start(deadline, now),
             Err(error @ (LineError::TimedOut | LineError::Foreign)) => {
                 self.back_off(now);
                 Err(error.into())
@@ -122,7 +123,7 @@ impl Starter {
             return Err(Unreached::BackedOff);
         }
         match Line::open(&self.place, left(deadline)) {
-            Err(LineError::NoAgent(_)) => {}
+            Err(LineError::NoAgent(_) | LineError::Broken(_)) => {}
             other => return Ok(other?),
         }
         let started =

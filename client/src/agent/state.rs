@@ -91,6 +91,8 @@ impl Agent {
             Request::ClusterStatus => self.cluster_status().await,
             Request::Stop => {
                 self.stop.throw();
+                // Who was told so starts the next agent at once, and must not meet this one any more.
+                self.stop.closed().await;
                 Reply::Stopping
             }
         };

@@ -7,14 +7,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// A switch that is thrown once. Cheap to clone.
+/// A switch that is thrown once, and then says how far the end is. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Stop(watch::Sender<Stage>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Running,
     Ending,
+    Closed,
 }
 
 impl Default for Stop {
@@ -26,14 +27,32 @@ impl Default for Stop {
 impl Stop {
     /// Throws the switch.
     pub(super) fn throw(&self) {
-        self.0.send_replace(Stage::Ending);
+        self.advance(Stage::Ending);
+    }
+
+    /// Says that the socket takes no more connections.
+    pub(super) fn close(&self) {
+        self.advance(Stage::Closed);
     }
 
     /// Waits until it is thrown. Cancel safety: yes.
     pub(super) async fn thrown(&self) {
-        let mut stage = self.0.subscribe();
+        self.reached(Stage::Ending).await;
+    }
+
+    /// Waits until nobody can connect any more. Cancel safety: yes.
+    pub(super) async fn closed(&self) {
+        self.reached(Stage::Closed).await;
+    }
+
+    fn advance(&self, stage: Stage) {
+        self.0.send_modify(|now| *now = stage.max(*now));
+    }
+
+    async fn reached(&self, stage: Stage) {
+        let mut now = self.0.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        let _ = stage.wait_for(|stage| *stage == Stage::Ending).await;
+        let _ = now.wait_for(|now| *now >= stage).await;
     }
 }
 
@@ -80,6 +99,7 @@ impl Drop for Active<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
 
     #[tokio::test(start_paused = true)]
     async fn idleness_counts_from_the_end_of_the_last_connection() {
@@ -107,5 +127,15 @@ mod tests {
         stop.throw();
         waiting.await.unwrap();
         stop.thrown().await;
+    }
+
+    #[tokio::test]
+    async fn a_thrown_switch_is_not_a_closed_socket_and_a_closed_one_stays_thrown() {
+        let stop = Stop::default();
+        stop.throw();
+        assert!(stop.closed().now_or_never().is_none());
+        stop.close();
+        stop.throw();
+        assert!(stop.closed().now_or_never().is_some() && stop.thrown().now_or_never().is_some());
     }
 }

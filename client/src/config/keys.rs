@@ -77,7 +77,7 @@ macro_rules! switch {
 }
 
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 17] = [
+pub static KEYS: [Key; 18] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -196,6 +196,21 @@ pub static KEYS: [Key; 17] = [
     switch!("read_only", "DCCACHE_READ_ONLY", read_only, Harmless),
     switch!("read_only_direct", "DCCACHE_READ_ONLY_DIRECT", read_only_direct, Harmless),
     switch!("recache", "DCCACHE_RECACHE", recache, Harmless),
+    Key {
+        name: "remote_budget",
+        variable: "DCCACHE_REMOTE_BUDGET",
+        allowed: "auto, or milliseconds, 1 to 30000",
+        separator: None,
+        project: InProject::Never,
+        set: |config, text| {
+            config.remote_budget_ms = match text {
+                "auto" => None,
+                _ => Some(text.parse().ok().filter(|ms| (1..=30_000).contains(ms)).ok_or(())?),
+            };
+            Ok(())
+        },
+        show: |config| config.remote_budget_ms.map_or_else(|| "auto".into(), |ms| ms.to_string()),
+    },
     Key {
         name: "sloppiness",
         variable: "DCCACHE_SLOPPINESS",

@@ -94,6 +94,8 @@ pub struct Config {
     pub agent: AgentUse,
     /// Idle time after which the agent ends, in seconds, 1 to 86,400.
     pub agent_idle_s: u64,
+    /// Longest time in ms for which a compile waits for a look-up on the ring, 1 to 30,000; `None` follows from what the compile takes.
+    pub remote_budget_ms: Option<u32>,
     /// Whose entries are accepted from the ring.
     pub trust_accept: Policy,
 }
@@ -117,6 +119,7 @@ impl Default for Config {
             path: None,
             agent: AgentUse::Auto,
             agent_idle_s: AGENT_IDLE_S,
+            remote_budget_ms: None,
             trust_accept: Policy::default(),
         }
     }

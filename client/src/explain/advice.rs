@@ -4,6 +4,9 @@
 type Row = (&'static str, &'static str);
 
 const ROWS: &[Row] = &[
+    ("agent_busy", "nothing to do: the agent held too many large entries at once"),
+    ("agent_malformed", "`dccache agent stop`; another version of the agent may be running"),
+    ("agent_unreached", "`dccache agent run --foreground` shows why the agent does not start or answer"),
     ("autoconf_test", "nothing to do: configure's tests are not worth storing"),
     ("bad_compiler_arguments", "the compiler itself says what is wrong"),
     ("bad_configuration", "`dccache config list` names the line; until then nothing is cached"),
@@ -21,6 +24,13 @@ const ROWS: &[Row] = &[
     ("could_not_use_modules", "modules are not cached in this version"),
     ("could_not_use_precompiled_header", "precompiled headers are not cached in this version"),
     ("date_changed", "nothing to do: the date could change while it compiled"),
+    ("distrusted_digest", "a node sent other bytes than its entry names; the next replica was asked"),
+    ("distrusted_malformed", "a node sent what no node sends; is it of another version?"),
+    ("distrusted_signature", "a node sent an entry that nobody signed; the next replica was asked"),
+    (
+        "distrusted_signer",
+        "`trust_accept` does not name the signer, or the cluster's directory does not know it",
+    ),
     (
         "dependencies_differ",
         "the compile listed other dependencies than its preprocessor; did a header appear meanwhile?",
@@ -42,6 +52,18 @@ const ROWS: &[Row] = &[
     ("preprocessor_error", "the compiler says what is wrong"),
     ("push_queue_full", "the agent cannot push fast enough; `dccache agent status` shows the queue"),
     ("read_only", "read_only is on"),
+    (
+        "ring_breaker_open",
+        "a node failed a moment ago and is not asked yet; `dccache doctor` asks every node",
+    ),
+    ("ring_not_joined", "join again: this machine's membership went away"),
+    (
+        "ring_not_trusted",
+        "a certificate does not hold; `dccache doctor` looks at certificate, clock and nodes",
+    ),
+    ("ring_refused", "a node refused: it is busy, full, or does not admit this machine"),
+    ("ring_timed_out", "a node did not answer within the compile's budget; `remote_budget` sets another one"),
+    ("ring_unreachable", "no owner of the key could be reached; `dccache doctor` asks every node"),
     ("store_write_error", "the local store cannot be written: full disk, read-only mount or permissions"),
     ("unreadable_input", "a file that was included or named by an option cannot be read any more"),
     ("unsupported_code_directive", "the source does what a cache cannot follow"),

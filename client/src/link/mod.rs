@@ -19,8 +19,9 @@ use dccache_protocol::manifest::Manifest;
 use dccache_protocol::time::UnixMillis;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Added to the agent's own budget before the wrapper gives the agent up: the agent answers that the time is over, and that answer takes a moment.
-const GRACE: Duration = Duration::from_millis(50);
+/// Added to the agent's own budget before the wrapper gives the agent up: the agent answers that the time is over, and on a machine
+/// that is busy with compilers that answer takes a moment. Only an agent that hangs costs it, and once: then wrappers keep away.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// How long a push waits for the agent to have it in its journal; a stuck agent costs this once, then wrappers keep away from it for a while.
 const PUSH_PATIENCE: Duration = Duration::from_millis(1000);
@@ -78,8 +79,8 @@ impl<'a> Link<'a> {
         Some(Self { config, starter, line: None, left: None })
     }
 
-    /// Looks for keys on the ring, in order of preference. `budget_ms` is the compile's budget for all of its look-ups together: the first
-    /// one begins it, later ones have what is left. Bulk bytes extend it.
+    /// Looks for keys on the ring, in order of preference. `budget_ms` is the compile's budget for all of its look-ups together, where the
+    /// configuration says no other: the first one begins it, later ones have what is left. Bulk bytes extend it.
     pub fn find(&mut self, keys: &[EntryKey], budget_ms: u32) -> Answer {
         let namespace = self.config.namespace.clone();
         let request = |budget_ms| Request::Find { namespace, keys: keys.to_vec(), budget_ms };
@@ -147,6 +148,7 @@ impl<'a> Link<'a> {
         request: impl FnOnce(u32) -> Request,
         budget_ms: u32,
     ) -> Result<(Reply, Vec<u8>), &'static str> {
+        let budget_ms = self.config.remote_budget_ms.unwrap_or(budget_ms);
         let left = self.left.unwrap_or_else(|| Duration::from_millis(budget_ms.into()));
         let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         if left_ms == 0 {
@@ -223,5 +225,24 @@ fn distrust_name(why: Distrust) -> &'static str {
         Distrust::Signature => "distrusted_signature",
         Distrust::Digest => "distrusted_digest",
         Distrust::Malformed => "distrusted_malformed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::advice;
+
+    #[test]
+    fn every_fault_on_the_way_to_the_ring_has_advice() {
+        use Distrust::{Digest, Malformed, Signature, Signer};
+        use Unavailable::{BreakerOpen, Busy, NotJoined, NotTrusted, Refused, TimedOut, Unreachable};
+        let reasons = [NotJoined, TimedOut, BreakerOpen, NotTrusted, Refused, Unreachable, Busy];
+        let distrust = [Signer, Signature, Digest, Malformed];
+        let own = ["agent_malformed", "agent_unreached", "push_queue_full"];
+        let names = reasons.map(unavailable_name).into_iter().chain(distrust.map(distrust_name)).chain(own);
+        for name in names {
+            assert!(advice(name).is_some(), "{name}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Shape: each part returns [`Check`]s; nothing here changes anything or starts an agent.
 
+mod counted;
 mod local;
 mod ring;
 
@@ -84,7 +85,9 @@ pub fn examine(home: &Home, config: Result<Config, String>) -> Vec<Check> {
     checks.extend(local::directory(home));
     checks.push(local::store(home, &config));
     checks.extend(local::agent(home, &config));
+    checks.extend(counted::faults(home));
     checks.extend(ring::examine(home));
+    checks.extend(counted::damage(home));
     checks
 }
 

@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Pause between two looks at whether a signal came.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Why a process on loopback could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +105,15 @@ impl Interrupt {
     /// [`LoopbackError::Interrupted`] when it did.
     pub fn check(&self) -> Result<(), LoopbackError> {
         if self.0.load(Ordering::Relaxed) { Err(LoopbackError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Tells whether a signal came, or comes within some time.
+    pub fn comes_within(&self, patience: Duration) -> bool {
+        let begin = Instant::now();
+        while self.check().is_ok() && begin.elapsed() < patience {
+            std::thread::sleep(LOOK);
+        }
+        self.check().is_err()
     }
 }
 

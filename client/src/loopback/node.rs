@@ -1,16 +1,20 @@
 //! A `dccache-node` process with a directory and a loopback address of its own.
 
 use super::{DelayProxy, Interrupt, LoopbackError, finished};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a node may take until it serves; certificates and a first sync on a slow disk take well under a second.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
 
 /// How often the file that says so is looked for.
 const POLL: Duration = Duration::from_millis(20);
+
+/// Ports for nodes: above the registered services of most machines, below Linux's default range for outgoing connections.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A node process; dropped, it is killed.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl NodeProcess {
     /// Founds a cluster: node 1, on 127.0.0.1 and a free port, with its data below `home`.
     ///
     /// # Errors
-    /// The node does not come up within a minute, or `interrupt` is set.
+    /// The node does not come up within three minutes, or `interrupt` is set.
     pub fn found(program: &Path, home: &Path, interrupt: &Interrupt) -> Result<Self, LoopbackError> {
         Self::found_at(program, home, free_address(1)?, interrupt)
     }
@@ -203,8 +207,20 @@ impl Drop for NodeProcess {
     }
 }
 
+/// Finds a port that nobody uses. It lies below those that the kernel gives to outgoing connections: one of them could take it
+/// between here and the node's start, or while a node that was killed is to come back to it.
 fn free_address(number: u8) -> Result<SocketAddr, LoopbackError> {
     let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, number));
-    let free = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr());
-    free.map_err(|source| LoopbackError::Address { ip, source })
+    let ports = u32::from(PORTS.end - PORTS.start);
+    let first = getrandom::u32().unwrap_or_else(|_| std::process::id()) % ports;
+    let mut taken = ErrorKind::AddrInUse.into();
+    for turn in 0..ports {
+        let address = SocketAddr::new(ip, PORTS.start + ((first + turn) % ports) as u16);
+        match TcpListener::bind(address) {
+            Ok(_) => return Ok(address),
+            Err(source) if source.kind() == ErrorKind::AddrInUse => taken = source,
+            Err(source) => return Err(LoopbackError::Address { ip, source }),
+        }
+    }
+    Err(LoopbackError::Address { ip, source: taken })
 }

@@ -1,8 +1,17 @@
 //! A machine of its own, as far as dccache can tell: a directory with its own store, keys and agent.
 
 use super::{LoopbackError, finished};
+use crate::agent::place::Place;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long an agent may take to end: it finishes what it has begun, within bounds of its own.
+const GONE: Duration = Duration::from_secs(20);
+
+/// How often its lock is looked at.
+const POLL: Duration = Duration::from_millis(2);
 
 /// A workstation; dropped, its agent is ended.
 #[derive(Debug)]
@@ -50,12 +59,13 @@ impl Workstation {
         serde_json::from_str(&self.run(arguments)?).map_err(|_| LoopbackError::Statistics)
     }
 
-    /// Joins a cluster.
+    /// Joins a cluster, and has its agent running before the first compile needs it.
     ///
     /// # Errors
     /// The cluster refuses the token or cannot be reached.
     pub fn join(&self, token: &str) -> Result<(), LoopbackError> {
-        self.run(&["join", token]).map(drop)
+        self.run(&["join", token])?;
+        self.flush()
     }
 
     /// Waits until everything that was compiled so far is on the ring, at most a minute.
@@ -66,10 +76,16 @@ impl Workstation {
         self.run(&["agent", "flush", "--timeout", "60"]).map(drop)
     }
 
-    /// Ends the agent; it may never have been started.
+    /// Ends the agent and waits until its process is gone; it may never have been started.
     pub fn stop(&self) {
         let mut command = self.command();
         let _ = command.args(["agent", "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let lock = Place::new(&self.directory).lock();
+        let begin = Instant::now();
+        // The kernel frees the lock when the process ends.
+        while File::open(&lock).is_ok_and(|file| file.try_lock_shared().is_err()) && begin.elapsed() < GONE {
+            std::thread::sleep(POLL);
+        }
     }
 }
 

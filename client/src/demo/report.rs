@@ -2,7 +2,7 @@
 
 use super::build::Build;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
 
 /// Progress of one build after the other; a bar on a terminal, one line per build elsewhere.
@@ -24,6 +24,9 @@ impl Progress {
 
     /// Begins a build of `units` files.
     pub(super) fn begin(&self, label: &str, units: usize) {
+        if !std::io::stderr().is_terminal() {
+            self.say(&format!("building {units} files: {label}"));
+        }
         let style = ProgressStyle::with_template("  {msg:44} [{bar:30}] {pos}/{len}");
         let bar = ProgressBar::new(units as u64).with_message(label.to_owned());
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));

@@ -186,4 +186,17 @@ mod tests {
         assert_eq!(Event::all(&whole.concat()).len(), 3);
         assert!(Event::all(&[0xDC; 100]).is_empty());
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(256) })]
+
+        #[test]
+        fn arbitrary_bytes_never_panic_not_even_behind_a_right_digest(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let prefix = [&MAGIC[..], &(body.len() as u16).to_le_bytes(), &check(&body)].concat();
+            let whole = Event { at_ms: 9, ..Event::default() }.to_bytes().unwrap();
+            let read = Event::all(&[&prefix, body.as_slice(), &whole].concat());
+            proptest::prop_assert_eq!(read.last().map(|event| event.at_ms), Some(9));
+            let _ = Event::all(&body);
+        }
+    }
 }

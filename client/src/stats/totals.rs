@@ -93,3 +93,23 @@ fn count(map: &mut BTreeMap<String, u64>, name: &str, number: u64) {
         *map.entry(name.to_owned()).or_default() += number;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hit_saves_what_the_compile_took_less_what_the_hit_took_and_never_less_than_nothing() {
+        let mut totals = Totals::default();
+        let event = |verdict, own_us| Event { verdict, compile_ms: 500, own_us, ..Event::default() };
+        totals.add(&event(Verdict::Hit(Served::Local), 20_000));
+        totals.add(&event(Verdict::Hit(Served::Ring), 100_000));
+        totals.add(&event(Verdict::Hit(Served::Ring), 900_000));
+        totals.add(&event(Verdict::Miss, 20_000));
+        totals.add(&event(Verdict::NotStored("read_only".to_owned()), 20_000));
+        assert_eq!(totals.saved_ms, 480 + 400);
+        let mut twice = totals.clone();
+        twice.join(&totals);
+        assert_eq!((twice.saved_ms, twice.hits(), twice.misses()), (2 * 880, 6, 4));
+    }
+}

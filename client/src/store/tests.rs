@@ -50,6 +50,26 @@ fn what_was_put_is_found_under_its_key_only() {
 }
 
 #[test]
+fn an_entry_keeps_its_bytes() {
+    let (_place, home) = home();
+    home.replace("keys/local.key", &[&[7; 32]]).unwrap();
+    let store = Store::new(&home, 0);
+    store.put(&key(1, 1), &entry(b"object")).unwrap();
+    let bytes = home.read(&name_of(&key(1, 1)), FILE_MAX).unwrap();
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let head_length = u32::from_le_bytes(bytes[1..5].try_into().unwrap()) as usize;
+    let head = &bytes[37..37 + head_length];
+    // Version, length of the head, its keyed hash; the head; the blobs.
+    assert_eq!(text[..10], *GOLDEN_START);
+    assert_eq!(text[10..74], *blake3::keyed_hash(&[7; 32], head).to_hex());
+    assert_eq!(text[74..], *GOLDEN_REST);
+}
+
+const GOLDEN_START: &str = "";
+
+const GOLDEN_REST: &str = "";
+
+#[test]
 fn an_entry_under_another_key_or_of_another_store_is_not_believed() {
     let (_place, home) = home();
     let store = Store::new(&home, 0);

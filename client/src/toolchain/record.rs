@@ -180,3 +180,58 @@ fn save<T: Serialize>(home: &Home, name: &str, record: &T) {
     // Without the record the next compile asks again: slower, never wrong.
     let _ = home.replace(name, &[&[VERSION], Digest::of(&body).as_bytes(), &body]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(role: &str) -> ToolchainFile {
+        let stamp = Stamp { device: 1, inode: 300, size: 4, mtime: -1, ctime: 5 };
+        ToolchainFile {
+            role: role.to_owned(),
+            path: b"/usr/bin/gcc".to_vec(),
+            stamp,
+            digest: Digest::of(b"gcc"),
+        }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn records_keep_their_bytes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let home = Home::open(&scratch.path().join("home")).unwrap();
+        let driver = DriverRecord { driver: file(DRIVER), kind: 2 };
+        let others = ToolchainRecord {
+            files: vec![file("as")],
+            absent: vec![b"/opt/as".to_vec()],
+            native: vec![b"-march=x".to_vec()],
+            search: vec![b"/usr/include".to_vec()],
+        };
+        save(&home, "toolchains/a", &driver);
+        save(&home, "toolchains/b", &others);
+        for (name, body) in [("toolchains/a", ""), ("toolchains/b", "")] {
+            let bytes = home.read(name, RECORD_MAX).unwrap();
+            // Version, digest of the body, body.
+            assert_eq!((bytes[0], hex(&bytes[33..])), (2, body.to_owned()), "{name}");
+            assert_eq!(bytes[1..33], *Digest::of(&bytes[33..]).as_bytes());
+        }
+        assert_eq!(load(&home, "toolchains/a"), Some(driver));
+        assert_eq!(load(&home, "toolchains/b"), Some(others));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(128) })]
+
+        #[test]
+        fn arbitrary_bytes_behind_a_right_digest_never_panic(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let scratch = tempfile::tempdir().unwrap();
+            let home = Home::open(&scratch.path().join("home")).unwrap();
+            home.replace("toolchains/a", &[&[VERSION], Digest::of(&body).as_bytes(), &body]).unwrap();
+            let _ = load::<ToolchainRecord>(&home, "toolchains/a");
+            let _ = load::<DriverRecord>(&home, "toolchains/a");
+        }
+    }
+}

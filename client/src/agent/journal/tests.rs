@@ -36,6 +36,18 @@ fn what_was_committed_is_there_after_opening_again_in_order_and_goes_when_remove
 }
 
 #[test]
+fn a_push_keeps_its_bytes() {
+    let scratch = tempfile::tempdir().unwrap();
+    push(&journal(scratch.path()), b"head", b"body").unwrap();
+    let bytes = std::fs::read(files(scratch.path()).remove(0)).unwrap();
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Magic, version, padding, lengths of head and body, head, body, digest of all before.
+    let expected = concat!("6463636a", "01000000", "04000000", "0400000000000000", "68656164", "626f6479");
+    assert_eq!(text[..expected.len()], *expected);
+    assert_eq!(text[expected.len()..], *blake3::hash(&bytes[..bytes.len() - 32]).to_hex());
+}
+
+#[test]
 fn a_draft_that_is_not_committed_leaves_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     let journal = journal(scratch.path());

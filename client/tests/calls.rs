@@ -3,6 +3,7 @@
 
 mod support;
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, symlink};
@@ -172,49 +173,93 @@ fn a_bad_configuration_is_an_error_of_our_commands_and_never_of_a_compile() {
 }
 
 #[test]
-fn a_compiler_that_a_signal_ends_takes_the_wrapper_along_and_leaves_nothing() {
+fn a_signal_ends_compiler_and_wrapper_as_it_ends_the_compiler_alone_and_leaves_nothing() {
     let place = Place::new();
-    place.write("a.c", "int a;\n");
     for compiler in compilers() {
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-            // The plugin stops the real compiler proper at its start, until a signal ends it.
-            let (mut child, _) = endless_compile(&place, compiler);
-            rustix::process::kill_process(
-                rustix::process::Pid::from_child(&child),
-                rustix::process::Signal::from_named_raw(signal).unwrap(),
-            )
-            .unwrap();
-            let status = child.wait().unwrap();
-            let ended = status.signal() == Some(signal) || !status.success();
-            assert!(ended, "{compiler}: {status}");
+        for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+            // To the wrapper alone, as from a build system that gives up.
+            let sent_to_first = |front: &[&str]| {
+                let mut child = EndlessCompile::start(&place, front, compiler);
+                kill_process(Pid::from_child(&child.first), signal).unwrap();
+                child.end()
+            };
+            let plain = sent_to_first(&[]);
+            assert_ne!(plain.signal(), None, "{compiler}, {signal:?}: {plain}");
+            assert_eq!(sent_to_first(&[DCCACHE]), plain, "{compiler}, {signal:?}");
             assert!(!place.file("endless.o").exists(), "{compiler}: no partial output");
             assert_eq!(place.entries().len(), 0, "{compiler}: no entry");
         }
     }
 }
 
-/// Starts a compile that lasts long: `-E` is quick, the optimiser is not. Returns once the compiler proper runs.
-fn endless_compile(place: &Place, compiler: &str) -> (std::process::Child, u32) {
-    let mut source = String::from("int g(int);\nint f(int x) {\n");
-    for number in 0..60_000 {
-        source += &format!("  x = g(x + {number}) ^ (x << {});\n", number % 31);
-    }
-    place.write("endless.c", source + "  return x;\n}\n");
-    let mut command = place.command(DCCACHE);
-    command.args([compiler, "-O2", "-c", "endless.c", "-o", "endless.o"]).stderr(Stdio::null());
-    let child = command.process_group(0).spawn().unwrap();
-    let proper = loop {
-        let found = descendants(child.id()).into_iter().find(|pid| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-            !words.contains(&b"-E".as_slice()) && words.len() > 3 && words[0] != DCCACHE.as_bytes()
-        });
-        match found {
-            Some(pid) => break pid,
-            None => std::thread::yield_now(),
+#[test]
+fn a_compiler_that_a_signal_ends_takes_the_wrapper_along() {
+    let place = Place::new();
+    for compiler in compilers() {
+        for signal in [Signal::KILL, Signal::SEGV, Signal::TERM] {
+            let sent_to_compiler = |front: &[&str]| {
+                let mut child = EndlessCompile::start(&place, front, compiler);
+                kill_process(child.compiler, signal).unwrap();
+                child.end()
+            };
+            let plain = sent_to_compiler(&[]);
+            assert_eq!(sent_to_compiler(&[DCCACHE]), plain, "{compiler}, {signal:?}");
+            assert_eq!(place.entries().len(), 0, "{compiler}: no entry");
         }
-    };
-    (child, proper)
+    }
+}
+
+/// A compile that lasts long: `-E` is quick, the optimiser is not. Dropped, all of its processes are killed.
+struct EndlessCompile {
+    /// What was started: the wrapper, or the compiler itself.
+    first: std::process::Child,
+    /// The compiler's driver, past the preprocessor.
+    compiler: Pid,
+}
+
+impl EndlessCompile {
+    /// Starts it and returns once the compiler runs.
+    fn start(place: &Place, front: &[&str], compiler: &str) -> Self {
+        let mut source = String::from("int g(int);\nint f(int x) {\n");
+        for number in 0..60_000 {
+            source += &format!("  x = g(x + {number}) ^ (x << {});\n", number % 31);
+        }
+        place.write("endless.c", source + "  return x;\n}\n");
+        let words = [front, &[compiler, "-O2", "-c", "endless.c", "-o", "endless.o"]].concat();
+        let mut command = place.command(words[0]);
+        let first = command.args(&words[1..]).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+        let found = loop {
+            let below = [vec![first.id()], descendants(first.id())].concat();
+            if let Some(found) = below.into_iter().find(|pid| is_compiler(*pid)) {
+                break found;
+            }
+            std::thread::yield_now();
+        };
+        let compiler = Pid::from_raw(found.cast_signed()).unwrap();
+        Self { first, compiler }
+    }
+
+    /// Waits for what was started.
+    fn end(&mut self) -> std::process::ExitStatus {
+        self.first.wait().unwrap()
+    }
+}
+
+impl Drop for EndlessCompile {
+    fn drop(&mut self) {
+        // A compiler proper whose driver was killed goes on; its group is still its own.
+        let _ = kill_process_group(Pid::from_child(&self.first), Signal::KILL);
+        let _ = self.first.wait();
+    }
+}
+
+/// Tells whether a process is a compiler at work on the source: not the wrapper, not the preprocessor, past its `execve`.
+fn is_compiler(pid: u32) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    let is_one = |name: &[u8]| name.ends_with(b"gcc") || name.ends_with(b"clang");
+    let has = |word: &[u8]| words.contains(&word);
+    is_one(words[0]) && has(b"endless.c") && has(b"endless.o") && !has(b"-E") && !has(b"-###")
 }
 
 fn descendants(pid: u32) -> Vec<u32> {

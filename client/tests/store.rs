@@ -155,22 +155,41 @@ fn of_many_processes_that_want_one_key_one_compiles() {
 }
 
 #[test]
-fn fifty_processes_on_one_small_store_stay_within_its_bound() {
+fn fifty_processes_of_two_compilers_share_one_small_store_within_its_bound() {
     let place = Place::new();
     fs::create_dir(place.home()).unwrap();
     fs::write(place.home().join("dccache.toml"), "max_size = \"64k\"\n").unwrap();
-    for number in 0..50 {
-        place.write(&format!("s{number}.c"), format!("int f{number}(int x) {{ return x * {number}; }}\n"));
+    let compilers = support::compilers();
+    let words = |number: usize| (compilers[number % compilers.len()], format!("s{number}.c"));
+    let plain: Vec<_> = (0..50)
+        .map(|number| {
+            let (compiler, source) = words(number);
+            place.write(&source, format!("int f{number}(int x) {{ return x * {number}; }}\n"));
+            place.compare(&[compiler], &["-c", &source], &[&format!("s{number}.o")]).files
+        })
+        .collect();
+    for round in 0..2 {
+        let start = |number: usize| -> Child {
+            let (compiler, source) = words(number);
+            fs::remove_file(place.file(&format!("s{number}.o"))).unwrap();
+            place.command(DCCACHE).args([compiler, "-c", &source]).spawn().unwrap()
+        };
+        let children: Vec<Child> = (0..50).map(start).collect();
+        for (number, mut child) in children.into_iter().enumerate() {
+            assert!(child.wait().unwrap().success());
+            let object = format!("s{number}.o");
+            let ours = vec![(object.clone(), fs::read(place.file(&object)).ok())];
+            assert!(ours == plain[number], "{object} in round {round}");
+        }
+        let held: u64 = place.entries().iter().map(|path| path.metadata().unwrap().len()).sum();
+        assert!(
+            held <= 64_000 + 16 * 4_000,
+            "{held} bytes: each shard may hold one entry more than its share"
+        );
     }
-    let start = |number: usize| -> Child {
-        place.command(DCCACHE).args(["gcc", "-c", &format!("s{number}.c")]).spawn().unwrap()
-    };
-    let children: Vec<Child> = (0..50).map(start).collect();
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
-    }
-    let held: u64 = place.entries().iter().map(|path| path.metadata().unwrap().len()).sum();
-    assert!(held <= 64_000 + 16 * 4_000, "{held} bytes: each shard may hold one entry more than its share");
+    let stats = place.stats();
+    assert_eq!(stats["misses"].as_u64().unwrap() + stats["hits"]["local"].as_u64().unwrap(), 100, "{stats}");
+    assert!(stats["hits"]["local"].as_u64() > Some(0) && stats["faults"] == serde_json::json!({}), "{stats}");
 }
 
 #[test]
@@ -183,6 +202,36 @@ fn an_input_that_changes_during_the_compile_is_not_stored() {
     assert!(place.run(&["gcc", "-c", "a.c"]).status.success());
     assert_eq!(place.stat("/not_stored/modified_input_file"), 1, "{}", place.explain());
     assert_eq!(place.entries().len(), 0);
+}
+
+#[test]
+fn statistics_count_bytes_and_the_compile_time_that_hits_spared() {
+    let place = Place::new();
+    place.write("a.c", "int a(void) { return 1; }\n");
+    place.write("b.c", "#warning told\nint b(void) { return 2; }\n");
+    place.assert_differential("gcc", &["-c", "a.c"], &["a.o"]);
+    assert!(place.run(&["gcc", "-c", "a.c"]).status.success());
+    let size = place.file("a.o").metadata().unwrap().len();
+    assert_eq!(
+        (place.stat("/served_bytes"), place.stat("/stored_bytes")),
+        (2 * size, size),
+        "{}",
+        place.stats()
+    );
+    place.assert_differential("gcc", &["-c", "b.c"], &["b.o"]);
+    let stats = place.stats();
+    let pointers =
+        ["/hits/total", "/hits/local", "/hits/ring", "/misses", "/stored", "/bypassed", "/store/files"];
+    let counts = pointers.map(|pointer| place.stat(pointer));
+    assert_eq!(counts, [3, 3, 0, 2, 2, 0, 2], "{stats}");
+    let held: u64 = place.entries().iter().map(|path| path.metadata().unwrap().len()).sum();
+    assert_eq!((place.stat("/store/bytes"), place.stat("/store/max_size")), (held, 5 << 30), "{stats}");
+    let text = text(&place.run(&["stats"]).stdout);
+    for line in ["hits, local store", "misses", "compile time saved", "served", "local store"] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(place.run(&["stats", "--zero"]).status.success());
+    assert_eq!((place.stat("/hits/total"), place.stat("/store/files")), (0, 2));
 }
 
 #[test]

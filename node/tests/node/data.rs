@@ -1,6 +1,7 @@
 //! The data plane: what is put is found, on every replica, with and without the control plane.
 
 use crate::support::*;
+use dccache_node::Node;
 use dccache_protocol::ids::Epoch;
 use dccache_protocol::ids::Namespace;
 use dccache_protocol::service::{BulkAnswer, BulkRequest, Content};
@@ -86,4 +87,41 @@ async fn a_large_bundle_travels_over_bulk_streams_and_is_on_both_owners() {
         let (_, payload) = transfer(&mut stream, &get, &[]).await.unwrap();
         assert_eq!(payload, bundle);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_means_as_many_copies_as_replicas_and_nodes_allow() {
+    for (replicas, size, copies) in [(1, 2, 1), (2, 1, 1), (2, 2, 2), (3, 2, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = settings(dir.path(), 1);
+        first.replicas = Some(replicas);
+        let mut nodes = vec![Node::serve(first).await.unwrap()];
+        for number in 2..=size {
+            join(dir.path(), &mut nodes, number).await;
+        }
+        let mut client = writer(&nodes, 1).await;
+        for number in 0..10 {
+            let stored = client.put(number).await;
+            assert!(
+                stored.is_acknowledged() && (stored.copies, stored.wanted) == (copies, copies),
+                "{stored:?}"
+            );
+        }
+        let mut held = 0;
+        for node in &nodes {
+            held += node.status().await.records;
+        }
+        assert_eq!(held, 10 * u64::from(copies), "R = {replicas} on {size} nodes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_copy_of_two_is_accepted_and_found_but_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = cluster(dir.path(), 2).await;
+    let mut client = writer(&nodes, 1).await;
+    nodes.pop().unwrap().drain().await.unwrap();
+    let stored = client.put(1).await;
+    assert_eq!((stored.copies, stored.wanted, stored.is_acknowledged()), (1, 2, false));
+    assert_eq!(client.find(1).await, Some(client.bundle(1, &content(1))));
 }

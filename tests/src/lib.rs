@@ -18,4 +18,4 @@ pub use processes::{send, with_words, working_below};
 pub use ring::Ring;
 pub use site::{Effect, Site, files_below, wait_until_old};
 pub use sources::{CodeBase, code_bases, package};
-pub use waiting::{Dice, until};
+pub use waiting::{Dice, PATIENT, until};

@@ -1,6 +1,6 @@
 //! One developer's machine under test: a directory of sources, a workstation, and the comparison of every compile with the plain compiler.
 
-use crate::Binaries;
+use crate::{Binaries, PATIENT};
 use dccache::loopback::{NodeProcess, Workstation};
 use serde_json::Value;
 use std::fs;
@@ -49,7 +49,8 @@ impl Site {
         let work = home.join(name).join("work");
         fs::create_dir_all(&work).expect("the test's own directory can be written");
         let workstation = Workstation::new(state, &programs.dccache);
-        Self { workstation, work, environment: Vec::new() }
+        let patient = PATIENT;
+        Self { workstation, work, environment: vec![(patient.0.to_owned(), patient.1.to_owned())] }
     }
 
     /// Prepares a machine that is a writer of the node's cluster.
@@ -71,9 +72,23 @@ impl Site {
         self.workstation.join(&token).expect("the token is good");
     }
 
-    /// Sets a variable for every later command, the agent that compiles start included.
+    /// Sets a variable for every later command. On a member of a cluster the agent starts anew, with it.
+    ///
+    /// # Panics
+    /// The agent does not start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self.workstation.stop();
+        if self.state().join("cluster").exists() {
+            let started = self.run(&["agent", "flush", "--timeout", "0"]);
+            assert_eq!(started.code, Some(0), "{}", started.shown());
+        }
+    }
+
+    /// Lets compiles wait for the ring no longer than they do for users, where other tests want to know what the ring holds
+    /// however busy the machine is.
+    pub fn hurry(&mut self) {
+        self.environment.push((PATIENT.0.to_owned(), "auto".to_owned()));
     }
 
     /// Returns its workstation.

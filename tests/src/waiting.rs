@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Bound that only ends a test which would never end.
-const LONG: Duration = Duration::from_secs(60);
+/// Bound that only ends a test which would never end, however busy the machine is.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Variable and value that let a compile wait for the ring until it answers: what is on the ring is then found on a machine that
+/// is busy with other things, too.
+pub const PATIENT: (&str, &str) = ("DCCACHE_REMOTE_BUDGET", "20000");
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -11,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Looks until there is something, and returns it.
 ///
 /// # Panics
-/// There is nothing for a minute; `what` says what was missing.
+/// There is nothing for ten minutes; `what` says what was missing.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {

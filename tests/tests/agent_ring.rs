@@ -243,6 +243,55 @@ fn a_new_node_is_learned_without_a_restart_and_one_of_two_may_die() {
 }
 
 #[test]
+fn a_replica_that_does_not_answer_in_time_is_passed_over_for_the_other_one() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let first = found_cluster(home.path(), &programs);
+    let token = first.token("--node").unwrap();
+    let second = NodeProcess::join(&programs.node, home.path(), 2, &token, &Interrupt::default()).unwrap();
+    let (one, two) = (
+        Client::joined(home.path(), "one", &programs, &first),
+        Client::joined(home.path(), "two", &programs, &first),
+    );
+    let samples: Vec<Sample> = (0..16).map(|seed| Sample::new(seed, 2000)).collect();
+    for sample in &samples {
+        assert_eq!(one.push(sample), Reply::Queued);
+    }
+    one.flush();
+    signal(pid_of(&second), Signal::STOP);
+    for sample in &samples {
+        sample.assert_found(&two.find(sample.key, PLENTY_MS));
+    }
+    signal(pid_of(&second), Signal::CONT);
+}
+
+#[test]
+fn what_only_one_of_two_nodes_took_stays_in_the_journal_until_both_have_it() {
+    let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
+    let mut first = found_cluster(home.path(), &programs);
+    let token = first.token("--node").unwrap();
+    let mut second =
+        NodeProcess::join(&programs.node, home.path(), 2, &token, &Interrupt::default()).unwrap();
+    let client = Client::joined(home.path(), "one", &programs, &first);
+    let (warm, sample) = (Sample::new(1, 1000), Sample::new(2, 1000));
+    assert_eq!(client.push(&warm), Reply::Queued);
+    client.flush();
+    second.kill();
+    assert_eq!(client.push(&sample), Reply::Queued);
+    assert_eq!(client.code(&["agent", "flush", "--timeout", "2"]).0, Some(1), "accepted is not acknowledged");
+    let status = ask::status(&client.starter.place).unwrap();
+    assert_eq!((status.pushed, status.waiting), (1, 1), "{status:?}");
+    sample.assert_found(&client.find(sample.key, PLENTY_MS));
+
+    second.restart(&Interrupt::default()).unwrap();
+    client.flush();
+    let status = ask::status(&client.starter.place).unwrap();
+    assert_eq!((status.pushed, status.waiting), (2, 0), "{status:?}");
+    // Acknowledged is kept: either node may go now.
+    first.kill();
+    sample.assert_found(&client.find(sample.key, PLENTY_MS));
+}
+
+#[test]
 fn every_failed_join_says_why_in_one_line_with_its_own_code_and_changes_nothing() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let mut node = found_cluster(home.path(), &programs);
@@ -366,6 +415,8 @@ fn the_doctor_names_a_dead_a_silent_and_a_foreign_node_and_clocks_that_are_wrong
     while !found.contains("another CA") && begin.elapsed() < LONG {
         found = doctor(&client, &[]).0;
     }
+    // The agent that runs still remembers the dead node.
+    client.workstation.stop();
     let unavailable = client.find(Sample::new(1, 10).key, PLENTY_MS).0;
     foreign.kill().unwrap();
     foreign.wait().unwrap();
@@ -376,11 +427,36 @@ fn the_doctor_names_a_dead_a_silent_and_a_foreign_node_and_clocks_that_are_wrong
 #[test]
 fn statistics_of_the_ring_are_summed_over_its_nodes() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
-    let node = found_cluster(home.path(), &programs);
-    let client = Client::joined(home.path(), "one", &programs, &node);
-    assert_eq!(client.push(&Sample::new(1, 1000)), Reply::Queued);
+    let mut nodes = vec![found_cluster(home.path(), &programs)];
+    for number in [2, 3] {
+        let token = nodes[0].token("--node").unwrap();
+        let node = NodeProcess::join(&programs.node, home.path(), number, &token, &Interrupt::default());
+        nodes.push(node.unwrap());
+    }
+    let client = Client::joined(home.path(), "one", &programs, &nodes[0]);
+    for seed in 0..12 {
+        assert_eq!(client.push(&Sample::new(seed, 1000)), Reply::Queued);
+    }
     client.flush();
     let json = client.workstation.json(&["stats", "--cluster", "--json"]).unwrap();
-    assert_eq!(json["nodes"].as_array().unwrap().len(), 1);
-    assert_eq!(json["sum"]["puts"], 1);
+    let parts = |counter: &str| -> Vec<u64> {
+        let nodes = json["nodes"].as_array().unwrap().iter();
+        nodes.map(|node| node["counters"][counter].as_u64().unwrap()).collect()
+    };
+    assert_eq!(parts("puts").iter().sum::<u64>(), 12);
+    assert_eq!(parts("replicas").iter().sum::<u64>(), 12, "one more copy of each");
+    assert!(parts("puts").iter().filter(|puts| **puts > 0).count() > 1, "{json}");
+    for counter in ["puts", "replicas", "records", "bytes", "bytes_in", "finds", "capacity_bytes"] {
+        assert_eq!(json["sum"][counter], parts(counter).iter().sum::<u64>(), "{counter}: {json}");
+    }
+
+    nodes[2].kill();
+    let json = client.workstation.json(&["stats", "--cluster", "--json"]).unwrap();
+    let answers: Vec<bool> =
+        json["nodes"].as_array().unwrap().iter().map(|node| node["answers"].as_bool().unwrap()).collect();
+    assert_eq!((answers.len(), answers.iter().filter(|answers| **answers).count()), (3, 2), "{json}");
+    let text = client.workstation.run(&["stats", "--cluster"]).unwrap();
+    assert!(text.contains("does not answer") && text.lines().last().unwrap().starts_with("sum"), "{text}");
+    nodes.iter_mut().for_each(NodeProcess::kill);
+    assert_eq!(client.code(&["stats", "--cluster"]).0, Some(1));
 }

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 use dccache::loopback::{Interrupt, NodeProcess, Workstation};
-use dccache_tests::Binaries;
+use dccache_tests::{Binaries, PATIENT};
 use std::path::{Path, PathBuf};
 
 /// Bundles of the test, all clients together.
@@ -45,7 +45,7 @@ impl Client {
     fn compile(&self, owner: &Self, units: &[String], suffix: &str) {
         for unit in units {
             let mut command = self.workstation.command();
-            command.current_dir(&owner.directory).args(["gcc", "-O1", "-c"]);
+            command.env(PATIENT.0, PATIENT.1).current_dir(&owner.directory).args(["gcc", "-O1", "-c"]);
             command.arg(format!("{unit}.c")).arg("-o").arg(format!("{unit}.{suffix}"));
             let output = command.output().unwrap();
             assert!(output.status.success(), "{unit}: {}", String::from_utf8_lossy(&output.stderr));

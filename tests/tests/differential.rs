@@ -1,7 +1,7 @@
 //! The differential test: plain compile = cold = warm = from the ring, on every output, for three real code bases.
 
 use dccache::loopback::{Interrupt, NodeProcess, Workstation};
-use dccache_tests::{Binaries, CodeBase, code_bases};
+use dccache_tests::{Binaries, CodeBase, PATIENT, code_bases};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -74,7 +74,7 @@ fn sample(base: &CodeBase) -> Vec<&PathBuf> {
 
 fn wrapped(workstation: &Workstation, compiler: &str) -> Command {
     let mut command = workstation.command();
-    command.arg(compiler);
+    command.env(PATIENT.0, PATIENT.1).arg(compiler);
     command
 }
 

@@ -67,9 +67,6 @@ fn a_store_on_a_read_only_mount_is_used_and_ends_no_build() {
     site.assert_units_as_without(&units[..6]);
     site.workstation().flush().unwrap();
     site.workstation().stop();
-    dccache_tests::until("the agent has closed its files", || {
-        dccache_tests::with_words(site.state(), &["agent", "run"]).is_empty().then_some(())
-    });
     disk.make_read_only();
     let before = files_below(site.state());
     site.assert_units_as_without(&units);
@@ -113,6 +110,7 @@ fn flipped_and_cut_local_entries_are_noticed_counted_and_fetched_anew_from_the_r
     }
     site.assert_units_as_without(&units);
     assert_eq!(site.faults("corrupt_entry"), 30, "{}", site.stats());
+    site.assert_doctor_names("fault corrupt_entry", "30 compiles in the last hour");
     assert_eq!(site.count("/hits/ring"), 30, "{}", site.stats());
     site.assert_units_as_without(&units);
     assert_eq!(site.count("/hits/local"), 30, "the fetched ones replaced them: {}", site.stats());
@@ -165,7 +163,7 @@ fn an_agents_directory_that_others_may_enter_is_not_used_and_named() {
     let ring = Ring::of(1);
     let site = ring.site("one");
     let units = site.write_units("unit", 2);
-    fs::create_dir_all(site.state().join("agent")).unwrap();
+    site.workstation().stop();
     fs::set_permissions(site.state().join("agent"), fs::Permissions::from_mode(0o777)).unwrap();
     site.assert_units_as_without(&units);
     assert_eq!(site.faults("agent_unreached"), 4, "look-up and push of two: {}", site.stats());

@@ -69,6 +69,7 @@ fn flipped_bytes_in_a_nodes_segments_are_never_served_and_heal_from_the_other_no
     three.assert_units_as_without(&units[..20]);
     assert_eq!(three.agent()["distrusted"], 0, "{}", three.agent());
     assert!(ring.status(1, "quarantined") >= 1, "{:?}", ring.nodes[1].admin(&["status", "--json"]));
+    three.assert_doctor_names("node", "damaged records were quarantined");
 
     // Nothing acknowledged is lost: the other node alone has it all.
     ring.restart(0);

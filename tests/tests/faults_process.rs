@@ -67,7 +67,8 @@ fn an_agent_killed_at_any_point_of_a_build_fails_no_compile_and_loses_nothing_th
 #[test]
 fn an_agent_that_is_stopped_costs_its_patience_once() {
     let ring = Ring::of(1);
-    let site = ring.site("one");
+    let mut site = ring.site("one");
+    site.hurry();
     let units = site.write_units("unit", 12);
     site.assert_units_as_without(&units[..1]);
     let pid = site.agent()["pid"].as_u64().unwrap();
@@ -92,6 +93,8 @@ fn many_wrappers_that_find_no_agent_start_one_and_all_compile() {
     let units = one.write_units("unit", 24);
     two.write_units("unit", 24);
     let plain: Vec<_> = units.iter().map(|unit| plain_object(&one, unit)).collect();
+    one.workstation().stop();
+    assert!(with_words(one.state(), &["agent", "run"]).is_empty());
     let children: Vec<Child> = units.iter().map(|unit| start(&one, unit)).collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());

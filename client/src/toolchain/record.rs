@@ -212,10 +212,14 @@ mod tests {
         };
         save(&home, "toolchains/a", &driver);
         save(&home, "toolchains/b", &others);
-        for (name, body) in [("toolchains/a", ""), ("toolchains/b", "")] {
+        // Path, stamp, digest.
+        let rest = format!("0c2f7573722f62696e2f67636301ac0204010a{}", Digest::of(b"gcc"));
+        let lists = "01072f6f70742f617301082d6d617263683d78010c2f7573722f696e636c756465";
+        let bodies = [format!("06647269766572{rest}02"), format!("01026173{rest}{lists}")];
+        for (name, body) in ["toolchains/a", "toolchains/b"].into_iter().zip(bodies) {
             let bytes = home.read(name, RECORD_MAX).unwrap();
             // Version, digest of the body, body.
-            assert_eq!((bytes[0], hex(&bytes[33..])), (2, body.to_owned()), "{name}");
+            assert_eq!((bytes[0], hex(&bytes[33..])), (3, body), "{name}");
             assert_eq!(bytes[1..33], *Digest::of(&bytes[33..]).as_bytes());
         }
         assert_eq!(load(&home, "toolchains/a"), Some(driver));

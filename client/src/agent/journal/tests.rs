@@ -42,7 +42,7 @@ fn a_push_keeps_its_bytes() {
     let bytes = std::fs::read(files(scratch.path()).remove(0)).unwrap();
     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     // Magic, version, padding, lengths of head and body, head, body, digest of all before.
-    let expected = concat!("6463636a", "01000000", "04000000", "0400000000000000", "68656164", "626f6479");
+    let expected = concat!("6463636a", "02000000", "04000000", "0400000000000000", "68656164", "626f6479");
     assert_eq!(text[..expected.len()], *expected);
     assert_eq!(text[expected.len()..], *blake3::hash(&bytes[..bytes.len() - 32]).to_hex());
 }

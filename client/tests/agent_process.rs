@@ -200,6 +200,28 @@ fn it_ends_when_idle_and_when_its_directory_is_removed() {
 }
 
 #[test]
+fn it_makes_way_for_one_that_knows_when_the_configuration_names_others_to_believe() {
+    let bench = Bench::new();
+    let write = |text: &str| std::fs::write(bench.place().home().join("dccache.toml"), text).unwrap();
+    let mut first = bench.foreground(&[]);
+    drop(bench.wait_for_agent());
+    write("trust_accept = \"role:ci\"\n");
+    assert!(first.wait().unwrap().success());
+    let mut second = bench.foreground(&[]);
+    drop(bench.wait_for_agent());
+    let set = |key: &str, value: &str| {
+        let mut command = Command::new(&bench.starter.program);
+        command.args(["config", "set", key, value]).env("DCCACHE_DIR", bench.place().home());
+        assert!(command.status().unwrap().success());
+    };
+    set("max_size", "1Gi");
+    assert!(Line::open(bench.place(), LONG).is_ok(), "nothing that it goes by has changed");
+    set("trust_accept", "self");
+    assert!(matches!(Line::open(bench.place(), LONG), Err(LineError::NoAgent(_))), "at once");
+    assert!(second.wait().unwrap().success());
+}
+
+#[test]
 fn only_its_owner_can_reach_the_socket_and_another_user_is_turned_away_even_so() {
     let bench = Bench::new();
     bench.reach();

@@ -16,12 +16,14 @@ use super::start::READY;
 use super::state::Standing;
 use super::stop::{Activity, Stop};
 use crate::cluster::Membership;
+use crate::config::{self, Config};
+use crate::home::Home;
 use dccache_protocol::time::Clock;
 use dccache_transport::clock::SystemClock;
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -169,7 +171,8 @@ async fn live(agent: Arc<Agent>) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Throws the switch on a signal, after idle time, or when the socket is gone because somebody removed the directory.
+/// Throws the switch on a signal, after idle time, when the socket is gone because somebody removed the directory, or when the
+/// configuration says something else than at the start: the next agent starts with it.
 async fn watch(agent: Arc<Agent>, path: PathBuf, inode: u64) {
     let signalled = async {
         let (Ok(mut terminate), Ok(mut interrupt)) =
@@ -179,18 +182,38 @@ async fn watch(agent: Arc<Agent>, path: PathBuf, inode: u64) {
         };
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
     };
+    let configuration = agent.settings.place.home().join(config::FILE_NAME);
+    let mut known = changed_at(&configuration);
     let needless = async {
         loop {
             sleep(LOOK.min(agent.settings.idle)).await;
             let is_idle = agent.activity.idle() >= agent.settings.idle && agent.journal.size().0 == 0;
             let is_gone = std::fs::symlink_metadata(&path).map(|found| found.ino()).ok() != Some(inode);
-            if is_idle || is_gone {
+            let now = changed_at(&configuration);
+            let is_outdated = now != known && is_outdated(&agent.settings);
+            known = now;
+            if is_idle || is_gone || is_outdated {
                 return;
             }
         }
     };
     tokio::select! { () = signalled => (), () = needless => (), () = agent.stop.thrown() => () }
     agent.stop.throw();
+}
+
+/// Returns what tells a file from any other state of it; `None` without a file.
+fn changed_at(path: &Path) -> Option<(u64, i64, i64)> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.ino(), found.ctime(), found.ctime_nsec()))
+}
+
+/// Tells whether the configuration asks for another agent. One that is not understood asks for none: compiles run untouched until it is.
+fn is_outdated(settings: &Settings) -> bool {
+    let home = Home::open(settings.place.home()).ok();
+    let config = home.and_then(|home| Config::load(&home, |name| std::env::var_os(name)).ok());
+    config.is_some_and(|config| {
+        config.trust_accept != settings.policy || Duration::from_secs(config.agent_idle_s) != settings.idle
+    })
 }
 
 async fn drain(agent: &Agent) {
@@ -200,7 +223,7 @@ async fn drain(agent: &Agent) {
     }
 }
 
-fn remove_own(path: &std::path::Path, inode: u64) {
+fn remove_own(path: &Path, inode: u64) {
     if std::fs::symlink_metadata(path).is_ok_and(|found| found.ino() == inode) {
         let _ = std::fs::remove_file(path);
     }

@@ -1,10 +1,15 @@
 //! `dccache config`: what holds, and writing the user's file.
 
 use super::{USAGE, open_loaded};
+use crate::agent::ask;
+use crate::agent::place::Place;
 use crate::config::{ConfigError, KEYS, Key, Loaded, Sources, set};
 use crate::home::Home;
 use crate::say::{complain, say};
 use clap::Subcommand;
+
+/// Keys that an agent reads when it starts.
+const AGENTS: [&str; 2] = ["agent_idle", "trust_accept"];
 
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
@@ -59,7 +64,13 @@ fn write(key: &str, value: &str) -> i32 {
         Err(error) => Err(format!("{}: {error}", location.display())),
     };
     match written {
-        Ok(()) => 0,
+        Ok(()) => {
+            // The agent would notice within a second; whom to believe is not to wait for that.
+            if AGENTS.contains(&key) {
+                let _ = ask::stop(&Place::new(&location));
+            }
+            0
+        }
         Err(error) => {
             complain!("dccache: {error}");
             USAGE

@@ -128,9 +128,9 @@ fn start_cluster(stage: &mut Stage, interrupt: &Interrupt, progress: &Progress) 
     for name in ["A", "B", "C"] {
         let token = stage.nodes[0].token("--client")?;
         let workstation = Workstation::new(&home.join(format!("workstation-{name}")), &program);
-        workstation.join(&token)?;
         // All machines are this one, and it is busy: a look-up may wait until it is answered.
         workstation.run(&["config", "set", "remote_budget", "30000"])?;
+        workstation.join(&token)?;
         stage.workstations.push(workstation);
     }
     Ok(())

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// that is busy with compilers that answer takes a moment. Only an agent that hangs costs it, and once: then wrappers keep away.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// Lines that are tried: one may have met an agent that was just leaving.
+const TRIES: usize = 2;
+
 /// How long a push waits for the agent to have it in its journal; a stuck agent costs this once, then wrappers keep away from it for a while.
 const PUSH_PATIENCE: Duration = Duration::from_millis(1000);
 
@@ -173,8 +176,14 @@ impl<'a> Link<'a> {
                 other => return other.ok(),
             }
         }
-        let line = self.starter.reach(patience, now()).ok()?;
-        self.call_on(line, request, bytes, patience).ok()
+        for _ in 0..TRIES {
+            let line = self.starter.reach(patience, now()).ok()?;
+            match self.call_on(line, request, bytes, patience) {
+                Err(LineError::Broken(_)) => {}
+                other => return other.ok(),
+            }
+        }
+        None
     }
 
     fn call_on(

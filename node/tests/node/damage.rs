@@ -41,6 +41,7 @@ async fn a_damaged_record_is_healed_from_the_other_owner() {
         process.wait_for("pending_partitions", |pending| pending == 0);
     }
     let mut client = Client::join(&founder.token("--client").parse().unwrap(), 1).await.unwrap();
+    client.warm().await;
     let content: Vec<u8> =
         (0..20u32).flat_map(|i| *dccache_protocol::digest::Digest::of(&i.to_le_bytes()).as_bytes()).collect();
     let bundle = client.bundle(1, &content);
@@ -68,6 +69,7 @@ async fn a_damaged_record_that_nobody_reads_is_found_and_healed() {
         process.wait_for("pending_partitions", |pending| pending == 0);
     }
     let mut client = Client::join(&founder.token("--client").parse().unwrap(), 1).await.unwrap();
+    client.warm().await;
     let content: Vec<u8> =
         (0..20u32).flat_map(|i| *dccache_protocol::digest::Digest::of(&i.to_le_bytes()).as_bytes()).collect();
     let bundle = client.bundle(1, &content);

@@ -29,6 +29,7 @@ async fn every_put_is_on_both_owners_and_goes_on_without_the_control_plane() {
     let dir = tempfile::tempdir().unwrap();
     let nodes = cluster(dir.path(), 3).await;
     let mut client = writer(&nodes, 1).await;
+    client.warm().await;
     for number in 0..20 {
         let stored = client.put(number).await;
         assert_eq!((stored.copies, stored.wanted), (2, 2));
@@ -100,6 +101,8 @@ async fn acknowledged_means_as_many_copies_as_replicas_and_nodes_allow() {
             join(dir.path(), &mut nodes, number).await;
         }
         let mut client = writer(&nodes, 1).await;
+        client.warm().await;
+        let before = records(&nodes).await;
         for number in 0..10 {
             let stored = client.put(number).await;
             assert!(
@@ -107,12 +110,17 @@ async fn acknowledged_means_as_many_copies_as_replicas_and_nodes_allow() {
                 "{stored:?}"
             );
         }
-        let mut held = 0;
-        for node in &nodes {
-            held += node.status().await.records;
-        }
+        let held = records(&nodes).await - before;
         assert_eq!(held, 10 * u64::from(copies), "R = {replicas} on {size} nodes");
     }
+}
+
+async fn records(nodes: &[Node]) -> u64 {
+    let mut sum = 0;
+    for node in nodes {
+        sum += node.status().await.records;
+    }
+    sum
 }
 
 #[tokio::test(flavor = "multi_thread")]

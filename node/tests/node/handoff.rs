@@ -9,6 +9,7 @@ async fn a_fourth_node_takes_its_share_and_everything_stays_readable_throughout(
     let dir = tempfile::tempdir().unwrap();
     let mut nodes = cluster(dir.path(), 3).await;
     let mut client = writer(&nodes, 1).await;
+    client.warm().await;
     for number in 0..100 {
         assert_eq!(client.put(number).await.copies, 2);
     }

@@ -18,6 +18,7 @@ async fn a_killed_node_loses_nothing_acknowledged_and_gets_what_it_missed() {
     }
     let token = processes[0].token("--client").parse().unwrap();
     let mut client = Client::join(&token, 1).await.unwrap();
+    client.warm().await;
     for number in 0..60 {
         assert_eq!(client.put(number).await.copies, 2);
     }

@@ -1,4 +1,5 @@
 //! The demo does what it says, ends with an error where that does not hold, and leaves nothing behind, also when it is interrupted.
+#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 use dccache_tests::{Binaries, Effect, until};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};

@@ -1,5 +1,4 @@
 //! The way of somebody new: what the programs print is typed as it stands, and it works.
-#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 use dccache::loopback::{Interrupt, NodeProcess};
 use dccache_tests::{Binaries, Site};

@@ -24,6 +24,10 @@ bench *ARGS:
 bless:
     DCCACHE_BLESS=1 cargo nextest run -p dccache-protocol --test golden
 
+# writes docs/options.md anew from the option table
+options:
+    DCCACHE_BLESS=1 cargo nextest run -p dccache --lib invocation::document
+
 fmt:
     cargo fmt --all
 

@@ -2,7 +2,7 @@
 
 use super::reason::Reason;
 use super::table::TABLE;
-use super::{ColorRequest, CompilerKind, FileKind, Files, IncludeKind, Stage};
+use super::{ColorRequest, CompilerKind, FileKind, Files, IncludeKind, SideFile, Stage};
 use crate::depfile::DependMode;
 
 /// What an option makes show in the outputs.
@@ -16,6 +16,12 @@ pub enum Leak {
     Sanitizer,
     /// Paths inside streams of intermediate code, the name of the output included.
     Lto,
+    /// Counters and where their data goes: source paths, working directory, name of the output.
+    Coverage,
+    /// Debug information, and the name of the output with it.
+    OutputInDebugInfo,
+    /// Name of the output, source paths or the working directory.
+    Output,
     /// Source paths or the working directory, otherwise.
     Path,
 }
@@ -74,7 +80,13 @@ pub enum Class {
     IncludeDirectory(IncludeKind),
     /// Acts through the preprocessed text: a file that is read before the source.
     ForcedInclude,
-    /// Writes one more file, which this version does not restore: a bypass.
+    /// In the key; one more file is written and restored.
+    Writes(SideFile),
+    /// Options for the assembler behind `-Wa,`, each judged by a list of its own.
+    Assembler,
+    /// In the key with the content of the profile that it leads to.
+    ProfileUse,
+    /// Writes one more file, which is not restored: a bypass.
     WritesFile,
     /// Leaves the call alone.
     Bypass(Reason),

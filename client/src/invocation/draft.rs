@@ -2,15 +2,16 @@
 
 use super::arguments::{self, Argument, Class, DependOption, KeyArgument, KeyRole, Leak};
 use super::environment::{self, KeyEnvironment};
-use super::outputs::{basename, with_extension};
+use super::outputs::{Asked, basename};
+use super::profile::ProfileCall;
 use super::reason::{Bypass, Reason};
+use super::side::{self, SideFile, Wanted};
 use super::{
-    ColorRequest, Command, Facts, FileKind, Files, IncludeDirectory, Invocation, Language, OptionFile,
-    PlannedOutput, Stage,
+    ColorRequest, Command, CompilerKind, Facts, FileKind, Files, IncludeDirectory, Invocation, Language,
+    OptionFile, Stage,
 };
-use super::{depend, response};
+use super::{assembler, response};
 use crate::depfile::DependRequest;
-use dccache_protocol::entry::OutputRole;
 
 /// Where `dccache:disable` is looked for: the first bytes of the source, as ccache does.
 const DISABLE_WINDOW: usize = 4096;
@@ -28,7 +29,22 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
         draft.take(argument)?;
     }
     let (source, language) = draft.source(&arguments, command, files)?;
-    let outputs = draft.outputs(&source, stage, command, files)?;
+    let working_directory = apparent_directory(command, files);
+    let asked = Asked {
+        kind: command.kind,
+        stage,
+        facts: draft.facts,
+        source: &source,
+        output: draft.output.as_deref(),
+        depend: &draft.depend,
+        sides: &draft.sides,
+    };
+    let outputs = asked.plan(files)?;
+    draft.take_profiles(
+        &ProfileCall { kind: command.kind, working_directory: &working_directory, main: &outputs.main },
+        files,
+    )?;
+    draft.check_counters(command.kind)?;
     check_option_files(&draft, files)?;
     check_forced_includes(&draft, files)?;
     check_disabled(&source, files)?;
@@ -40,7 +56,7 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
         driver: basename(driver).to_vec(),
         language,
         stage,
-        working_directory: apparent_directory(command, files),
+        working_directory,
         shown_output: draft.facts.leaks_output.then_some(outputs.main),
         outputs: outputs.files,
         depend: outputs.depend,
@@ -67,12 +83,10 @@ fn stage(arguments: &[Argument<'_>], command: &Command<'_>) -> Result<Stage, Byp
     if let Some(found) = first(|class| *class == Class::DependOnly) {
         return Err(Bypass::new(Reason::UnsupportedCompilerOption, found.value));
     }
-    let assembly = first(|class| *class == Class::Stage(Stage::Assembly));
-    if assembly.is_some() {
-        return Ok(Stage::Assembly);
-    }
-    if first(|class| *class == Class::Stage(Stage::Object)).is_some() {
-        return Ok(Stage::Object);
+    // The one that stops first counts.
+    let made = |stage: &Stage| arguments.iter().any(|argument| argument.class == Class::Stage(*stage));
+    if let Some(stage) = [Stage::SyntaxOnly, Stage::Assembly, Stage::Object].into_iter().find(made) {
+        return Ok(stage);
     }
     let inputs = || arguments.iter().filter(|argument| argument.class == Class::Input);
     let Some(input) = inputs().next() else {
@@ -94,7 +108,10 @@ fn stage(arguments: &[Argument<'_>], command: &Command<'_>) -> Result<Stage, Byp
 pub(super) struct Draft {
     sources: Vec<Vec<u8>>,
     output: Option<Vec<u8>>,
-    pub(super) depend: Vec<(DependOption, Vec<u8>)>,
+    depend: Vec<(DependOption, Vec<u8>)>,
+    sides: Vec<Wanted>,
+    /// Index into `arguments` and value of options that take in a profile.
+    profiles: Vec<(usize, Vec<u8>)>,
     facts: Facts,
     color: ColorRequest,
     arguments: Vec<KeyArgument>,
@@ -103,13 +120,6 @@ pub(super) struct Draft {
     toolchain: Vec<Vec<u8>>,
     forced_includes: Vec<Vec<u8>>,
     include_directories: Vec<IncludeDirectory>,
-}
-
-/// Outputs and the dependency file among them.
-struct Outputs {
-    main: Vec<u8>,
-    files: Vec<PlannedOutput>,
-    depend: Option<DependRequest>,
 }
 
 impl Draft {
@@ -147,6 +157,9 @@ impl Draft {
                 self.key(argument, KeyRole::Always);
                 self.option_files.push(OptionFile { argument: self.arguments.len() - 1, path: value });
             }
+            Class::Writes(side) => self.side(argument, side, value),
+            Class::Assembler => self.assembler(argument)?,
+            Class::ProfileUse => self.profile(argument, value),
             Class::Macro => {
                 check_passed_on_macros(argument)?;
                 self.key(argument, KeyRole::Text);
@@ -167,6 +180,67 @@ impl Draft {
         Ok(())
     }
 
+    fn side(&mut self, argument: &Argument<'_>, side: SideFile, value: Vec<u8>) {
+        if side == SideFile::SplitDwarf {
+            // Another program takes it out of the object.
+            self.toolchain.extend_from_slice(argument.words);
+        }
+        self.leak(match side {
+            SideFile::CoverageNotes => Leak::Coverage,
+            _ => Leak::Output,
+        });
+        self.key(argument, KeyRole::Always);
+        self.sides.push(Wanted { side, value, word: argument.words[0].clone() });
+    }
+
+    fn profile(&mut self, argument: &Argument<'_>, value: Vec<u8>) {
+        self.leak(Leak::Output);
+        self.key(argument, KeyRole::Always);
+        let value = if argument.words[0] == argument.value { Vec::new() } else { value };
+        self.profiles.push((self.arguments.len() - 1, value));
+    }
+
+    fn assembler(&mut self, argument: &Argument<'_>) -> Result<(), Bypass> {
+        let word = argument.words[0].as_slice();
+        if let Some(file) = side::listing(word) {
+            self.side(argument, SideFile::Listing, file.to_vec());
+            return Ok(());
+        }
+        let leaks =
+            assembler::options(word).ok_or_else(|| Bypass::new(Reason::UnsupportedCompilerOption, word))?;
+        leaks.into_iter().for_each(|leak| self.leak(leak));
+        self.key(argument, KeyRole::Always);
+        Ok(())
+    }
+
+    /// Adds the profiles that options lead to.
+    fn take_profiles(&mut self, call: &ProfileCall<'_>, files: &dyn Files) -> Result<(), Bypass> {
+        for (argument, value) in std::mem::take(&mut self.profiles) {
+            let word = self.arguments[argument].bytes.as_slice();
+            let path = call
+                .file(&value, files)
+                .ok_or_else(|| Bypass::new(Reason::UnsupportedCompilerOption, word))?;
+            self.option_files.push(OptionFile { argument, path });
+        }
+        self.option_files.sort_by_key(|file| file.argument);
+        Ok(())
+    }
+
+    /// Refuses options that make the compiler treat the data of earlier runs in a way that no hit does.
+    fn check_counters(&self, kind: CompilerKind) -> Result<(), Bypass> {
+        let starts =
+            |start: &'static [u8]| self.arguments.iter().find(|argument| argument.bytes.starts_with(start));
+        let notes = self.sides.iter().any(|wanted| wanted.side == SideFile::CoverageNotes);
+        // GCC then removes the data of earlier runs.
+        let removes = starts(b"-frandom-seed").filter(|_| notes && !kind.is_clang());
+        // It moves the data that is read.
+        let moves = starts(b"-fprofile-use").and_then(|_| starts(b"-fprofile-dir"));
+        match removes.or(moves) {
+            Some(word) => Err(Bypass::new(Reason::UnsupportedCompilerOption, word.bytes.as_slice())),
+            None => Ok(()),
+        }
+    }
+
     fn key(&mut self, argument: &Argument<'_>, role: KeyRole) {
         self.arguments.extend(argument.key(role));
     }
@@ -184,6 +258,15 @@ impl Draft {
                 self.facts.lto = true;
                 self.facts.leaks_output = true;
             }
+            Leak::Coverage => {
+                self.facts.coverage = true;
+                self.facts.leaks_output = true;
+            }
+            Leak::OutputInDebugInfo => {
+                self.facts.debug_info = true;
+                self.facts.leaks_output = true;
+            }
+            Leak::Output => self.facts.leaks_output = true,
             Leak::Path => {}
         }
     }
@@ -220,42 +303,6 @@ impl Draft {
         }
         Ok((source.clone(), language))
     }
-
-    /// Names every file that the call writes.
-    fn outputs(
-        &self,
-        source: &[u8],
-        stage: Stage,
-        command: &Command<'_>,
-        files: &dyn Files,
-    ) -> Result<Outputs, Bypass> {
-        let main = match &self.output {
-            Some(path) if path == b"-" => return Err(Bypass::new(Reason::OutputToStdout, "-")),
-            Some(path) => path.clone(),
-            None => with_extension(basename(source), stage.extension()),
-        };
-        let null = files.kind_of_name(&main) == FileKind::Null;
-        if !null {
-            check_output(&main, files)?;
-        }
-        let depend = depend::request(&self.depend, self.output.as_deref(), source, command.kind)?;
-        let path = (!null).then(|| main.clone());
-        let mut outputs = vec![PlannedOutput { role: stage.role(), path }];
-        if let Some(request) = &depend {
-            check_output(&request.path, files)?;
-            // What is derived from /dev/null lies in /dev.
-            let derived = null && request.path == with_extension(&main, b"d");
-            if derived || [&main, source].contains(&request.path.as_slice()) {
-                return Err(Bypass::new(Reason::BadOutputFile, request.path.as_slice()));
-            }
-            outputs.push(PlannedOutput { role: OutputRole::Depend, path: Some(request.path.clone()) });
-        }
-        if main == source {
-            return Err(Bypass::new(Reason::BadOutputFile, main));
-        }
-        outputs.sort_by_key(|output| output.role);
-        Ok(Outputs { main, files: outputs, depend })
-    }
 }
 
 /// Refuses `-Wp,-DA,-MD,F` and the like: only macros may follow a macro.
@@ -268,19 +315,6 @@ fn check_passed_on_macros(argument: &Argument<'_>) -> Result<(), Bypass> {
         }
         _ => Ok(()),
     }
-}
-
-/// Checks that an output is absent or a regular file, in a directory that exists.
-fn check_output(path: &[u8], files: &dyn Files) -> Result<(), Bypass> {
-    let directory = match path.len() - basename(path).len() {
-        0 => b".".as_slice(),
-        end => &path[..end],
-    };
-    let writable = matches!(files.kind_of_name(path), FileKind::Regular | FileKind::Absent);
-    if writable && !basename(path).is_empty() && files.kind(directory) == FileKind::Directory {
-        return Ok(());
-    }
-    Err(Bypass::new(Reason::BadOutputFile, path))
 }
 
 fn check_option_files(draft: &Draft, files: &dyn Files) -> Result<(), Bypass> {
@@ -324,7 +358,10 @@ fn preprocessor(
         argv.push(b"-Qunused-arguments".to_vec());
     }
     let kept = |argument: &&Argument<'_>| {
-        !matches!(argument.class, Class::Stage(_) | Class::Output | Class::Depend(_))
+        !matches!(
+            argument.class,
+            Class::Stage(_) | Class::Output | Class::Depend(_) | Class::Writes(_) | Class::Assembler
+        )
     };
     argv.extend(arguments.iter().filter(kept).flat_map(|argument| argument.words.iter().cloned()));
     argv

@@ -11,6 +11,7 @@
 //! preprocessed text names, its toolchain and its option files.
 
 mod arguments;
+mod assembler;
 mod depend;
 mod draft;
 mod environment;
@@ -18,14 +19,22 @@ mod files;
 mod include;
 mod language;
 mod outputs;
+mod profile;
 mod reason;
 mod response;
+mod side;
 mod table;
 
+#[cfg(test)]
+mod document;
 #[cfg(test)]
 pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trace;
+#[cfg(test)]
+mod walk;
 
 pub use arguments::{Class, KeyArgument, KeyRole};
 pub(crate) use environment::value;
@@ -35,6 +44,7 @@ pub use include::{IncludeDirectory, IncludeKind};
 pub use language::Language;
 pub use outputs::{PlannedOutput, Stage};
 pub use reason::{Bypass, Reason};
+pub use side::SideFile;
 
 use crate::depfile::DependRequest;
 
@@ -108,6 +118,8 @@ pub struct Facts {
     pub sanitizer: bool,
     /// Link-time optimisation: the compiler does not give the same bytes again.
     pub lto: bool,
+    /// Counters for coverage or profiles are put in: source paths show, and gcc does not give the same bytes again.
+    pub coverage: bool,
     /// The name of the output shows in an output.
     pub leaks_output: bool,
     /// Root or working directory may show in an output; set with every fact above except `leaks_output`.

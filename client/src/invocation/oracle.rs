@@ -93,7 +93,9 @@ impl Tree {
             .args(argv[1..].iter().map(|word| OsStr::from_bytes(word)))
             .current_dir(self.directory.path())
             .env("PWD", Path::new(OsStr::from_bytes(&self.path())))
-            .env("LC_ALL", "C");
+            .env("LC_ALL", "C")
+            // The test runner's own; with it the loader looks at more places.
+            .env_remove("LD_LIBRARY_PATH");
         command
     }
 

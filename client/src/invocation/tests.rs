@@ -1,6 +1,6 @@
 //! Whole command lines, judged by tables and by the real compilers.
 
-use super::arguments::{ALONE, Class, Found, JOINED, SEPARATE, lookup};
+use super::arguments::{ALONE, Class, Entry, Found, JOINED, SEPARATE, lookup};
 use super::oracle::{Tree, compilers, words};
 use super::table::TABLE;
 use super::*;
@@ -101,15 +101,28 @@ const CALLS: &[(&str, Option<&str>)] = &[
     ("cc -c x.c -fnew-option=some/file", Some("unsupported_compiler_option")),
     ("cc -c x.c -fnew-option=y.c", Some("unsupported_compiler_option")),
     ("cc -c x.c -fnew-option=value", None),
-    ("cc -c x.c -Wa,-a=out/l", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Wa,-alhn=out/l", None),
+    ("cc -S x.c -Wa,-alhn=out/l", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Wa,-ag=out/l", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Wa,-a", Some("unsupported_compiler_option")),
+    ("cc -c x.c -Wa,-I,inc", Some("unsupported_compiler_option")),
     ("cc -c x.c -Xassembler -a", Some("unsupported_compiler_option")),
-    ("cc -c x.c -fsyntax-only", Some("unsupported_compiler_option")),
-    ("cc -c x.c -gsplit-dwarf", Some("unsupported_compiler_option")),
-    ("cc -c x.c --coverage", Some("unsupported_compiler_option")),
-    ("cc -c x.c -fprofile-use=y.c", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fsyntax-only -o out/n", None),
+    ("cc -fsyntax-only x.c", None),
+    ("cc -fsyntax-only x.c -fstack-usage", Some("unsupported_compiler_option")),
+    ("cc -c x.c -g -gsplit-dwarf", None),
+    ("cc -S x.c -gsplit-dwarf", Some("unsupported_compiler_option")),
+    ("cc -c x.c -gsplit-dwarf -flto", Some("unsupported_compiler_option")),
+    ("cc -c x.c --coverage", None),
+    ("cc -c x.c --coverage -o out/.n", Some("unsupported_compiler_option")),
+    ("cc -c x.c --coverage -o /dev/null", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fstack-usage -fno-stack-usage", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fstack-usage -o out/n.su", Some("bad_output_file")),
+    ("cc -c x.c -fprofile-use=absent", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fprofile-generate", None),
     ("cc -c x.c -save-temps=obj", Some("unsupported_compiler_option")),
     ("cc -c x.c -fdump-tree-all", Some("unsupported_compiler_option")),
-    ("cc -c x.c -fstack-usage", Some("unsupported_compiler_option")),
+    ("cc -c x.c -fstack-usage", None),
     ("cc -c x.c -frecord-gcc-switches", Some("unsupported_compiler_option")),
 ];
 
@@ -238,6 +251,67 @@ fn every_option_that_writes_a_file_or_is_refused_by_the_table_is_left_alone() {
     }
 }
 
+/// Returns an entry as one types it, in each form that it has.
+fn spelled(entry: &Entry) -> Vec<Vec<Vec<u8>>> {
+    let forms = [
+        (ALONE, words(&[entry.spelling])),
+        (JOINED, words(&[format!("{}y.c", entry.spelling)])),
+        (SEPARATE, words(&[entry.spelling, "y.c"])),
+    ];
+    forms.into_iter().filter(|(form, _)| entry.forms & form != 0).map(|(_, words)| words).collect()
+}
+
+/// Asserts that a cached call with one option of a class was affected as the class says.
+fn assert_effect(class: Class, typed: &[Vec<u8>], found: &Invocation, told: &str) {
+    let role =
+        found.arguments.iter().find(|argument| argument.bytes == typed[0]).map(|argument| argument.role);
+    let value = if typed.len() == 2 { typed[1].clone() } else { b"y.c".to_vec() };
+    let text = matches!(class, Class::Macro | Class::IncludeDirectory(_) | Class::ForcedInclude);
+    assert_eq!(role, Some(if text { KeyRole::Text } else { KeyRole::Always }), "{told}");
+    match class {
+        Class::IncludeDirectory(kind) => {
+            assert_eq!(found.include_directories, [IncludeDirectory { kind, path: value }], "{told}");
+        }
+        Class::ForcedInclude => assert_eq!(found.forced_includes, [value], "{told}"),
+        _ => {}
+    }
+    let leaks = matches!(class, Class::Leaks(_) | Class::Writes(_) | Class::ReadsFile);
+    assert_eq!(found.facts.leaks_directory, leaks, "{told}");
+    let split = matches!(class, Class::Writes(SideFile::SplitDwarf));
+    assert_eq!(!found.toolchain_arguments.is_empty(), class == Class::Toolchain || split, "{told}");
+    assert_eq!(!found.option_files.is_empty(), class == Class::ReadsFile, "{told}");
+    let side = matches!(class, Class::Writes(_));
+    assert_eq!(found.outputs.len(), if side { 2 } else { 1 }, "{told}");
+}
+
+#[test]
+fn every_entry_does_to_a_call_what_its_class_says() {
+    let tree = tree();
+    let mut checked = 0;
+    for entry in TABLE {
+        let kinds = [CompilerKind::Gcc, CompilerKind::Clang].into_iter().filter(|kind| entry.known.to(*kind));
+        for (kind, typed) in kinds.flat_map(|kind| spelled(entry).into_iter().map(move |typed| (kind, typed)))
+        {
+            let argv = [words(&["cc", "-c", "x.c"]), typed.clone()].concat();
+            let told = format!("{entry:?} {kind:?}");
+            checked += 1;
+            match (entry.class, tree.plan(kind, &argv)) {
+                (Class::Bypass(reason), Plan::Bypass(bypass)) => assert_eq!(bypass.reason, reason, "{told}"),
+                (Class::Preprocess | Class::DependOnly | Class::WritesFile, Plan::Bypass(_)) => {}
+                // Their values have rules of their own, which other tests hold.
+                (Class::Output | Class::Language | Class::Depend(_) | Class::Stage(_), _)
+                | (Class::ProfileUse | Class::Assembler, _) => {}
+                (Class::Macro, Plan::Bypass(_)) if entry.spelling.starts_with("-Wp,") => {}
+                // It writes nothing without debug information to split.
+                (Class::Writes(SideFile::SplitDwarf), Plan::Bypass(_)) if kind.is_clang() => {}
+                (class, Plan::Compile(found)) => assert_effect(class, &typed, &found, &told),
+                (_, Plan::Bypass(bypass)) => panic!("{told}: {bypass:?}"),
+            }
+        }
+    }
+    println!("{checked} spellings of {} entries", TABLE.len());
+}
+
 /// Options of every class, alone or together, in many forms.
 const OPTIONS: &[&str] = &[
     "",
@@ -309,6 +383,24 @@ const OPTIONS: &[&str] = &[
     "-fplugin=out/keep",
     "-fbasic-block-sections=all",
     "-fada-spec-parent=x",
+    "--coverage -o out/x.c.o",
+    "--coverage -fprofile-dir=out -o out/n",
+    "--coverage -flto",
+    "--coverage -fprofile-generate -O2",
+    "-ftest-coverage -S -o out/a.b.s",
+    "-g -gsplit-dwarf -fstack-usage -MD -o out/x.c.o",
+    "-g -gsplit-dwarf=single",
+    "-g -gsplit-dwarf=split -O2",
+    "-fsave-optimization-record -O2 -o out/n.x.o",
+    "-fsave-optimization-record -O2 -S -o out/n",
+    "-fcallgraph-info=su,da -fstack-usage -o out/n",
+    "-Wa,-alhns=out/l -pipe",
+    "-Wa,-alhns=out/l -g -o out/n",
+    "-fsyntax-only -o out/n.o -MD",
+    "-fsyntax-only -MD -MF out/d",
+    "-fsyntax-only --serialize-diagnostics out/s",
+    "-aux-info out/a -S",
+    "-fstack-usage -fopenmp",
 ];
 
 #[test]

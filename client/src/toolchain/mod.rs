@@ -157,6 +157,18 @@ fn search_path<'a>(call: &Call<'a>) -> &'a OsStr {
     path.map_or(OsStr::new(""), |(_, value)| OsStr::from_bytes(value))
 }
 
+/// Lists the files of the toolchain of a call, for tests.
+#[cfg(test)]
+pub(crate) fn files_of(name: &str, invocation: &Invocation, directory: &Path) -> Vec<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").expect("a search path");
+    let compiler = crate::resolve::resolve(OsStr::new(name), Some(&path)).expect("a compiler");
+    let environment = [(b"PATH".to_vec(), path.as_bytes().to_vec())];
+    let call =
+        Call { home: None, compiler: &compiler, environment: &environment, working_directory: directory };
+    let record = discover::toolchain(&call, invocation).expect("a toolchain");
+    record.files.iter().map(|file| OsStr::from_bytes(&file.path).into()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

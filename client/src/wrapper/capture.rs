@@ -3,6 +3,7 @@
 use super::lookup::Known;
 use super::setting::Setting;
 use crate::depfile;
+use crate::invocation::PlannedOutput;
 use crate::keying::messages_show_arguments;
 use crate::process::Ran;
 use crate::store::{LocalEntry, Origin};
@@ -24,9 +25,18 @@ impl Setting<'_> {
         for planned in &self.invocation.outputs {
             // What went to /dev/null is nowhere, and the compiler is not run again for it.
             let path = planned.path.as_ref().ok_or("output_to_null")?;
-            let content = std::fs::read(self.path(path)).map_err(|_| "compiler_produced_no_output")?;
-            if content.is_empty() {
+            let path = self.path(path);
+            let content = std::fs::read(&path).map_err(|_| "compiler_produced_no_output")?;
+            let main = self.invocation.stage.role() == Some(planned.role);
+            // What lies there can be from an earlier compile; a file beside the main one may be empty.
+            if !main && !known.inputs.began_before(&path) {
+                return Err("compiler_produced_no_output");
+            }
+            if main && content.is_empty() {
                 return Err("compiler_produced_empty_output");
+            }
+            if planned.role == OutputRole::Listing && names_temporary(&content) {
+                return Err("listing_names_temporary_file");
             }
             let content = match (planned.role, &self.invocation.depend) {
                 (OutputRole::Depend, Some(request)) => {
@@ -59,11 +69,7 @@ impl Setting<'_> {
             stderr: BlobRef::of(&ran.stderr),
             exit_code: 0,
             toolchain: self.toolchain.id,
-            class: if self.invocation.facts.lto {
-                Comparability::Varying
-            } else {
-                Comparability::Reproducible
-            },
+            class: self.comparability(),
             wall_ms: ran.wall_ms,
             cpu_ms: ran.cpu_ms,
         };
@@ -71,6 +77,15 @@ impl Setting<'_> {
         let streams: [&[u8]; 2] = [b"", &ran.stderr];
         let body = Body::pack(contents.iter().map(Vec::as_slice).chain(streams));
         Ok((EntryKey::Preprocessed(key), LocalEntry::new(Origin::Own, outcome, body)))
+    }
+
+    /// Tells whether the compiler gives the same bytes again. Coverage is stamped with the time; records of optimisations hold addresses.
+    fn comparability(&self) -> Comparability {
+        let invocation = &self.invocation;
+        let record = |output: &PlannedOutput| output.role == OutputRole::OptimizationRecord;
+        let varies =
+            invocation.facts.lto || invocation.facts.coverage || invocation.outputs.iter().any(record);
+        if varies { Comparability::Varying } else { Comparability::Reproducible }
     }
 
     fn judge(&self, known: &Known, ran: &Ran) -> Result<(), NotStored> {

@@ -84,6 +84,11 @@ impl Inputs {
         self.files.iter().find(|input| !holds(input)).map(|input| input.path.as_path())
     }
 
+    /// Tells whether a file was written since the start.
+    pub(super) fn began_before(&self, path: &Path) -> bool {
+        Stamp::of(path).is_some_and(|stamp| stamp.newest() >= self.start)
+    }
+
     /// Tells whether start and now lie in one quarter of an hour, so that no date can have changed between.
     pub(super) fn same_quarter(&self) -> bool {
         let quarter = |ns: i64| crate::keying::quarter_hour(u64::try_from(ns / 1_000_000_000).unwrap_or(0));

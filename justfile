@@ -35,3 +35,18 @@ fmt:
 differential:
     cargo build --workspace
     cargo test -p dccache-tests --test sampler -- --ignored --nocapture
+
+# a long stream of edits and commands, with ccache beside dccache
+oracle:
+    cargo build --workspace
+    cargo test -p dccache-tests --test oracle -- --ignored --nocapture
+
+# large projects under their own build systems
+builds:
+    cargo build --workspace
+    cargo test -p dccache-tests --test builds -- --ignored --nocapture --test-threads=1
+
+# 500 compiles interrupted at random points
+interruptions:
+    cargo build --workspace
+    cargo test -p dccache-tests --test interruptions -- --ignored --nocapture

@@ -248,13 +248,77 @@ fn a_profile_is_taken_in_by_its_content() {
         let keep = fs::read(place.file(profile)).unwrap();
         support::age(&place.file(profile));
         place.assert_differential(compiler, &words, &["u.o"]);
+        let hits = place.stat("/hits/local");
         place.write(profile, [keep.as_slice(), b"\0\0\0\0"].concat());
         let plain = place.compare(&[compiler], &words, &["u.o"]);
         assert_eq!(place.compare(&[DCCACHE, compiler], &words, &["u.o"]), plain);
-        assert_eq!(place.stat("/hits/local"), 1, "another profile: {}", place.explain());
+        assert_eq!(place.stat("/hits/local"), hits, "another profile: {}", place.explain());
         fs::remove_file(place.file(profile)).unwrap();
         let plain = place.compare(&[compiler], &words, &["u.o"]);
         assert_eq!(place.compare(&[DCCACHE, compiler], &words, &["u.o"]), plain);
-        assert_eq!(place.stat("/hits/local"), 1, "no profile: {}", place.explain());
+        assert_eq!(place.stat("/hits/local"), hits, "no profile: {}", place.explain());
+    }
+}
+
+#[test]
+fn assembly_sources_are_served_preprocessed_or_not() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("h.h", "#define N 7\n");
+        place.write("a.S", "#include \"h.h\"\n# a comment\n.text\n.globl f\nf:\n ret\n.data\n.long N\n");
+        place.write("b.s", "# a comment\n.text\n.globl g\ng: ret\n");
+        for words in
+            [&["-c", "a.S"] as &[&str], &["-g", "-MD", "-c", "a.S"], &["-c", "b.s"], &["-g", "-c", "b.s"]]
+        {
+            assert_all_files(&place, compiler, words, Again::Same);
+        }
+        let words = ["-c", "a.S"];
+        place.write("h.h", "#define N 8\n");
+        let plain = place.compare(&[compiler], &words, &["a.o"]);
+        assert_eq!(place.compare(&[DCCACHE, compiler], &words, &["a.o"]), plain);
+        place.write("data", "one");
+        place.write("b.s", ".data\n.incbin \"data\"\n");
+        for content in ["one", "two"] {
+            place.write("data", content);
+            let plain = place.compare(&[compiler], &["-c", "b.s"], &["b.o"]);
+            for _ in 0..2 {
+                assert_eq!(place.compare(&[DCCACHE, compiler], &["-c", "b.s"], &["b.o"]), plain);
+            }
+        }
+        assert_eq!(place.stat("/bypass_reasons/unsupported_code_directive"), 4, "{}", place.explain());
+    }
+}
+
+#[test]
+fn a_precompiled_header_is_restored_and_the_compiler_takes_it() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("inner.h", "#define N 1\n");
+        place.write("x.h", "#include \"inner.h\"\nstatic inline int f(void) { return N + M; }\n");
+        let fixed: &[&'static str] =
+            if compiler == "clang" { &["-Xclang", "-fno-pch-timestamp"] } else { &[] };
+        let make = |words: &[&'static str]| -> Vec<&'static str> {
+            [fixed, &["-DM=2", "-x", "c-header", "-c", "x.h", "-o", "x.h.gch"], words].concat()
+        };
+        let written = assert_all_files(&place, compiler, &make(&["-MD"]), Again::Other);
+        assert_eq!(written.into_keys().collect::<Vec<_>>(), ["x.h.d", "x.h.gch"]);
+        // What is restored is taken in place of the header, and the call that takes it is left alone.
+        assert!(place.run(&[&[compiler], make(&["-MD"]).as_slice()].concat()).status.success());
+        assert_eq!(place.stat("/hits/local"), 3, "{}", place.explain());
+        place.write("a.c", "int g(void) { return f(); }\n");
+        let take = ["-DM=2", "-Winvalid-pch", "-Werror", "-include", "x.h", "-c", "a.c"];
+        let plain = place.compare(&[compiler], &take, &["a.o"]);
+        assert_eq!(plain.code, Some(0), "{}", plain.stderr);
+        for _ in 0..2 {
+            assert_eq!(place.compare(&[DCCACHE, compiler], &take, &["a.o"]), plain);
+        }
+        assert_eq!(place.stat("/bypass_reasons/could_not_use_precompiled_header"), 2, "{}", place.explain());
+        // Macros of the command line are in it.
+        let other: Vec<&str> =
+            make(&[]).into_iter().map(|word| if word == "-DM=2" { "-DM=3" } else { word }).collect();
+        let misses = place.stat("/misses");
+        fs::remove_file(place.file("x.h.gch")).unwrap();
+        assert!(place.run(&[&[compiler], other.as_slice()].concat()).status.success());
+        assert_eq!(place.stat("/misses"), misses + 1, "{}", place.explain());
     }
 }

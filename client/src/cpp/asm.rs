@@ -19,6 +19,11 @@ pub(super) fn file_reader(text: &[u8]) -> Option<&'static str> {
     statements.next().or_else(|| VERBATIM.iter().find_map(|name| attribute(text, name)))
 }
 
+/// Finds what in a source for the assembler makes it read another file, or might.
+pub(super) fn assembly_reader(text: &[u8]) -> Option<&'static str> {
+    judge(&text.to_ascii_lowercase())
+}
+
 /// Finds the first attribute `name("...")` that reads a file. Such a name before anything but a literal is a program's own.
 fn attribute(text: &[u8], name: &[u8]) -> Option<&'static str> {
     let found = find_iter(text, name).filter_map(|at| keyword_end(text, at, name));
@@ -189,9 +194,17 @@ fn judge(assembly: &[u8]) -> Option<&'static str> {
     }
     let repeats = has(b".macro") || has(b".irp") || has(b".altmacro");
     let built = memchr::memchr_iter(b'.', assembly).any(|dot| {
-        let name = assembly[dot + 1..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-        assembly.get(dot + 1 + name) == Some(&b'\\')
+        let rest = &assembly[dot + 1..];
+        let name = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let begins = READERS.iter().any(|reader| reader.starts_with(&rest[..name]));
+        begins && rest.get(name) == Some(&b'\\')
     });
+    // The second part of a name of which the first is a macro's argument.
+    let parts: [&[u8]; 5] = [b"include", b"ncbin", b"nclude", b"cbin", b"clude"];
     // A directive's name that a macro puts together could be either.
-    (repeats && (built || has(b".inc") || has(b".altmacro"))).then_some(".macro")
+    let composed = built || has(b".inc") || has(b".altmacro") || parts.iter().any(|part| has(part));
+    (repeats && composed).then_some(".macro")
 }
+
+/// Names of the directives that read files.
+const READERS: [&[u8]; 2] = [b"incbin", b"include"];

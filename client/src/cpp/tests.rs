@@ -93,6 +93,24 @@ fn assembly_and_directives_that_read_files_are_found_however_they_are_written() 
 }
 
 #[test]
+fn assembly_that_reads_files_is_found_and_labels_of_macros_are_not() {
+    let reads = |text: &str| Preprocessed::parse(text.as_bytes()).unwrap().assembly_reader().is_some();
+    for text in [
+        " .incbin \"f\"",
+        " .INCLUDE \"f\"",
+        ".macro m a\n .inc\\a \"f\"\n.endm",
+        ".macro m a\n .\\a \"f\"\n.endm\n m x",
+        ".macro m a b\n \\a\\b \"f\"\n.endm\n m .i, ncbin",
+        ".irp a,include\n .\\a \"f\"\n.endr",
+    ] {
+        assert!(reads(text), "{text}");
+    }
+    for text in ["f: ret\n .section .init.text", ".macro m a\n.Lx\\@: mov\\a %eax, %ebx\n.endm\n m l"] {
+        assert!(!reads(text), "{text}");
+    }
+}
+
+#[test]
 fn directives_that_read_files_are_found_in_sources_that_are_preprocessed_already() {
     for text in ["#include \"h.h\"", "  #include \"h.h\"", "int x;\n\t# import <h.h>", " #embed \"h.h\""] {
         assert!(Preprocessed::parse_source(text.as_bytes(), b"x.i").is_err(), "{text}");

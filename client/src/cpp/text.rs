@@ -86,6 +86,11 @@ impl<'a> Preprocessed<'a> {
         Ok(Self { names: Vec::new(), files: vec![source], ..Self::parse(text)? })
     }
 
+    /// Finds what makes the assembler read a file that nobody names, where the text is assembly itself.
+    pub fn assembly_reader(&self) -> Option<Bypass> {
+        asm::assembly_reader(self.text).map(|word| Bypass::new(Reason::UnsupportedCodeDirective, word))
+    }
+
     /// Lists the source and every file that was included, in the order of first appearance.
     pub fn files(&self) -> &[EnteredFile] {
         &self.files

@@ -207,12 +207,18 @@ fn one<'a>(
         Some((entry, Found::Alone)) => single(entry.class, word),
         Some((entry, Found::Joined)) => single(entry.class, &word[entry.spelling.len()..]),
         Some((entry, Found::Separate)) => match argv.get(at + 1) {
+            Some(value) if entry.spelling == "-Xclang" && XCLANG.contains(&value.as_slice()) => {
+                Argument { words: &argv[at..at + 2], value, class: Class::CodeGeneration }
+            }
             Some(value) => Argument { words: &argv[at..at + 2], value, class: entry.class },
             None => single(Class::Bypass(Reason::BadCompilerArguments), word),
         },
         None => single(unlisted(word, files), word),
     }
 }
+
+/// Options of clang's compiler proper that may follow `-Xclang`; all others are left alone.
+const XCLANG: &[&[u8]] = &[b"-fno-pch-timestamp"];
 
 /// How an argument matched an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

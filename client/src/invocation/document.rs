@@ -110,6 +110,7 @@ fn remark(class: &Class) -> String {
         Class::Stage(Stage::Object) => "makes an object".into(),
         Class::Stage(Stage::Assembly) => "makes assembly".into(),
         Class::Stage(Stage::SyntaxOnly) => "makes messages only".into(),
+        Class::Stage(Stage::Precompiled) => "makes a precompiled header".into(),
         Class::Preprocess => "left alone: `called_for_preprocessing`".into(),
         Class::DependOnly | Class::WritesFile => "`unsupported_compiler_option`".into(),
         Class::Output => "not in the key unless it shows".into(),

@@ -16,6 +16,9 @@ use crate::depfile::DependRequest;
 /// Where `dccache:disable` is looked for: the first bytes of the source, as ccache does.
 const DISABLE_WINDOW: usize = 4096;
 
+/// Keeps times of files out of clang's precompiled headers.
+const TIMELESS: &[u8] = b"-fno-pch-timestamp";
+
 /// Decides what a call is.
 pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocation, Bypass> {
     let environment = KeyEnvironment::of(command.environment)?;
@@ -29,6 +32,8 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
         draft.take(argument)?;
     }
     let (source, language) = draft.source(&arguments, command, files)?;
+    draft.check_assembly(&source, language, stage)?;
+    let stage = draft.header_stage(&source, language, stage, command.kind)?;
     let working_directory = apparent_directory(command, files);
     let asked = Asked {
         kind: command.kind,
@@ -97,10 +102,13 @@ fn stage(arguments: &[Argument<'_>], command: &Command<'_>) -> Result<Stage, Byp
     if let Some(found) = arguments.iter().find(conftest) {
         return Err(Bypass::new(Reason::AutoconfTest, found.value));
     }
-    let header =
-        inputs().all(|input| Language::from_path(input.value, command.kind) == Some(Language::Header));
-    let reason = if header { Reason::CouldNotUsePrecompiledHeader } else { Reason::CalledForLink };
-    Err(Bypass::new(reason, input.value))
+    let header = |input: &Argument<'_>| {
+        Language::from_path(input.value, command.kind).is_some_and(Language::is_header)
+    };
+    match inputs().all(header) {
+        true => Ok(Stage::Object),
+        false => Err(Bypass::new(Reason::CalledForLink, input.value)),
+    }
 }
 
 /// What the arguments add up to.
@@ -271,6 +279,35 @@ impl Draft {
         }
     }
 
+    /// Refuses what makes no object of assembly, dependencies that nobody writes, and a listing that shows the sources that assembly names.
+    fn check_assembly(&self, source: &[u8], language: Language, stage: Stage) -> Result<(), Bypass> {
+        let plain = language == Language::Assembly && !self.depend.is_empty();
+        if language.is_assembly() && (stage != Stage::Object || plain || !self.sides.is_empty()) {
+            return Err(Bypass::new(Reason::UnsupportedSourceLanguage, source));
+        }
+        Ok(())
+    }
+
+    /// Says what becomes of a header.
+    fn header_stage(
+        &mut self,
+        source: &[u8],
+        language: Language,
+        stage: Stage,
+        kind: CompilerKind,
+    ) -> Result<Stage, Bypass> {
+        if !language.is_header() {
+            return Ok(stage);
+        }
+        // Clang refuses one that is restored when it holds the times of its headers.
+        let timeless = self.arguments.iter().any(|argument| argument.bytes == TIMELESS);
+        if stage != Stage::Object || (kind.is_clang() && !timeless) {
+            return Err(Bypass::new(Reason::CouldNotUsePrecompiledHeader, source));
+        }
+        self.leak(Leak::Output);
+        Ok(Stage::Precompiled)
+    }
+
     /// Returns the one source and its language.
     fn source(
         &self,
@@ -291,13 +328,6 @@ impl Draft {
             Some(name) => Language::from_name(name)
                 .ok_or_else(|| Bypass::new(Reason::UnsupportedSourceLanguage, name))?,
         };
-        match language {
-            Language::Assembly => return Err(unsupported()),
-            Language::Header => {
-                return Err(Bypass::new(Reason::CouldNotUsePrecompiledHeader, source.as_slice()));
-            }
-            _ => {}
-        }
         if files.kind(source) != FileKind::Regular {
             return Err(Bypass::new(Reason::BadInputFile, source.as_slice()));
         }

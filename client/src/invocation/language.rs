@@ -21,10 +21,18 @@ pub enum Language {
     PreprocessedObjectiveC,
     /// Preprocessed Objective-C++.
     PreprocessedObjectiveCxx,
-    /// A header of any language: the call makes a precompiled header.
-    Header,
-    /// Assembly, preprocessed or not.
+    /// Header of C: the call makes a precompiled header.
+    CHeader,
+    /// Header of C++.
+    CxxHeader,
+    /// Header of Objective-C.
+    ObjectiveCHeader,
+    /// Header of Objective-C++.
+    ObjectiveCxxHeader,
+    /// Assembly, which the assembler reads as it is.
     Assembly,
+    /// Assembly that is preprocessed first.
+    AssemblyWithCpp,
 }
 
 /// A name or extension and its language.
@@ -40,12 +48,12 @@ const NAMES: &[Row] = &[
     ("c++-cpp-output", Language::PreprocessedCxx),
     ("objective-c-cpp-output", Language::PreprocessedObjectiveC),
     ("objective-c++-cpp-output", Language::PreprocessedObjectiveCxx),
-    ("c-header", Language::Header),
-    ("c++-header", Language::Header),
-    ("objective-c-header", Language::Header),
-    ("objective-c++-header", Language::Header),
+    ("c-header", Language::CHeader),
+    ("c++-header", Language::CxxHeader),
+    ("objective-c-header", Language::ObjectiveCHeader),
+    ("objective-c++-header", Language::ObjectiveCxxHeader),
     ("assembler", Language::Assembly),
-    ("assembler-with-cpp", Language::Assembly),
+    ("assembler-with-cpp", Language::AssemblyWithCpp),
 ];
 
 /// Extensions; case matters.
@@ -65,18 +73,18 @@ const EXTENSIONS: &[Row] = &[
     ("ii", Language::PreprocessedCxx),
     ("mi", Language::PreprocessedObjectiveC),
     ("mii", Language::PreprocessedObjectiveCxx),
-    ("h", Language::Header),
-    ("hh", Language::Header),
-    ("H", Language::Header),
-    ("hp", Language::Header),
-    ("hxx", Language::Header),
-    ("hpp", Language::Header),
-    ("HPP", Language::Header),
-    ("h++", Language::Header),
-    ("tcc", Language::Header),
+    ("h", Language::CHeader),
+    ("hh", Language::CxxHeader),
+    ("H", Language::CxxHeader),
+    ("hp", Language::CxxHeader),
+    ("hxx", Language::CxxHeader),
+    ("hpp", Language::CxxHeader),
+    ("HPP", Language::CxxHeader),
+    ("h++", Language::CxxHeader),
+    ("tcc", Language::CxxHeader),
     ("s", Language::Assembly),
-    ("S", Language::Assembly),
-    ("sx", Language::Assembly),
+    ("S", Language::AssemblyWithCpp),
+    ("sx", Language::AssemblyWithCpp),
 ];
 
 fn find(table: &[Row], name: &[u8]) -> Option<Language> {
@@ -99,6 +107,7 @@ impl Language {
         Some(match language {
             Self::C if kind.is_cxx() => Self::Cxx,
             Self::PreprocessedC if kind.is_cxx() => Self::PreprocessedCxx,
+            Self::CHeader if kind.is_cxx() => Self::CxxHeader,
             other => other,
         })
     }
@@ -114,8 +123,12 @@ impl Language {
             Self::PreprocessedCxx => "c++-cpp-output",
             Self::PreprocessedObjectiveC => "objective-c-cpp-output",
             Self::PreprocessedObjectiveCxx => "objective-c++-cpp-output",
-            Self::Header => "header",
+            Self::CHeader => "c-header",
+            Self::CxxHeader => "c++-header",
+            Self::ObjectiveCHeader => "objective-c-header",
+            Self::ObjectiveCxxHeader => "objective-c++-header",
             Self::Assembly => "assembler",
+            Self::AssemblyWithCpp => "assembler-with-cpp",
         }
     }
 
@@ -127,6 +140,17 @@ impl Language {
                 | Self::PreprocessedCxx
                 | Self::PreprocessedObjectiveC
                 | Self::PreprocessedObjectiveCxx
+                | Self::Assembly
         )
+    }
+
+    /// Whether a precompiled header is made of it.
+    pub const fn is_header(self) -> bool {
+        matches!(self, Self::CHeader | Self::CxxHeader | Self::ObjectiveCHeader | Self::ObjectiveCxxHeader)
+    }
+
+    /// Whether the assembler reads the text.
+    pub const fn is_assembly(self) -> bool {
+        matches!(self, Self::Assembly | Self::AssemblyWithCpp)
     }
 }

@@ -17,6 +17,8 @@ pub enum Stage {
     Assembly,
     /// Nothing but messages, `-fsyntax-only`.
     SyntaxOnly,
+    /// A precompiled header: what `-c` makes of a header.
+    Precompiled,
 }
 
 impl Stage {
@@ -26,6 +28,7 @@ impl Stage {
             Self::Object => Some(OutputRole::Object),
             Self::Assembly => Some(OutputRole::Assembly),
             Self::SyntaxOnly => None,
+            Self::Precompiled => Some(OutputRole::PrecompiledHeader),
         }
     }
 
@@ -34,6 +37,7 @@ impl Stage {
         match self {
             Self::Object | Self::SyntaxOnly => b"o",
             Self::Assembly => b"s",
+            Self::Precompiled => b"gch",
         }
     }
 }
@@ -77,6 +81,7 @@ impl Asked<'_> {
         let main = match self.output {
             Some(b"-") => return Err(Bypass::new(Reason::OutputToStdout, "-")),
             Some(path) => path.to_vec(),
+            None if self.stage == Stage::Precompiled => [self.source, b".gch"].concat(),
             None => with_extension(basename(self.source), self.stage.extension()),
         };
         let null = files.kind_of_name(&main) == FileKind::Null;
@@ -112,10 +117,15 @@ impl Asked<'_> {
     fn depend_file(&self, null: bool) -> Result<Option<DependRequest>, Bypass> {
         let request = depend::request(self.depend, self.output, self.source, self.kind)?;
         let Some(request) = request else { return Ok(None) };
-        // What is derived from /dev/null lies in /dev; and gcc makes up a name where it has neither output nor file.
+        // What is derived from /dev/null lies in /dev; and the compilers make up a name where they have neither output nor file.
         let named = |option: &DependOption| matches!(option, DependOption::File | DependOption::PassedOn(_));
         let derived = !self.depend.iter().any(|(option, _)| named(option));
-        let made_up = self.stage == Stage::SyntaxOnly && self.output.is_none() && !self.kind.is_clang();
+        let odd = match self.stage {
+            Stage::SyntaxOnly => !self.kind.is_clang(),
+            Stage::Precompiled => true,
+            Stage::Object | Stage::Assembly => false,
+        };
+        let made_up = odd && self.output.is_none();
         if derived && (null || made_up) {
             return Err(Bypass::new(Reason::BadOutputFile, request.path));
         }

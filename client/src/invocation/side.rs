@@ -71,7 +71,7 @@ impl SideFile {
     fn is_certain(self, naming: &Naming<'_>) -> bool {
         match self {
             Self::Diagnostics => true,
-            _ if naming.stage == Stage::SyntaxOnly => false,
+            _ if matches!(naming.stage, Stage::SyntaxOnly | Stage::Precompiled) => false,
             Self::CoverageNotes | Self::Prototypes => true,
             // With link-time optimisation the linker writes them, or nobody.
             _ if naming.facts.lto => false,

@@ -1,12 +1,13 @@
 //! Whole command lines, judged by tables and by the real compilers.
 
-use super::arguments::{ALONE, Class, Entry, Found, JOINED, SEPARATE, lookup};
+use super::arguments::{ALONE, Class, Entry, Found, JOINED, SEPARATE, lookup, scan};
 use super::oracle::{Tree, compilers, words};
 use super::table::TABLE;
 use super::*;
 use dccache_protocol::entry::OutputRole;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
 
 /// A tree with a source and a directory for outputs.
 fn tree() -> Tree {
@@ -77,11 +78,16 @@ const CALLS: &[(&str, Option<&str>)] = &[
     ("cc -c x.c -o /dev/null -MD", Some("bad_output_file")),
     ("cc -c x.c -MD -MF absent/d", Some("bad_output_file")),
     ("cc -S x.c -o -", Some("output_to_stdout")),
-    ("cc -c z.s", Some("unsupported_source_language")),
+    ("cc -c z.s", None),
+    ("cc -x assembler-with-cpp -c z.s -MD", None),
+    ("cc -c z.s -MD", Some("unsupported_source_language")),
+    ("cc -S z.s", Some("unsupported_source_language")),
+    ("cc -c z.s -Wa,-ahn=out/l", Some("unsupported_source_language")),
     ("cc -x fortran -c x.c", Some("unsupported_source_language")),
     ("cc -c out/keep", Some("unsupported_source_language")),
-    ("cc -c x.h", Some("could_not_use_precompiled_header")),
-    ("cc x.h", Some("could_not_use_precompiled_header")),
+    ("cc -S x.h", Some("could_not_use_precompiled_header")),
+    ("cc -fsyntax-only x.h", Some("could_not_use_precompiled_header")),
+    ("cc -c x.h -fstack-usage -Xclang -fno-pch-timestamp", Some("unsupported_compiler_option")),
     ("cc -c off.c", Some("disabled")),
     ("cc -c x.c -o", Some("bad_compiler_arguments")),
     ("cc -c x.c -o a.o -o b.o", Some("bad_compiler_arguments")),
@@ -133,6 +139,26 @@ fn every_call_is_cached_or_left_alone_for_its_reason() {
         for kind in [CompilerKind::Gcc, CompilerKind::Clang] {
             assert_eq!(reason(&tree, kind, line), *expected, "{line} ({kind:?})");
         }
+    }
+}
+
+#[test]
+fn a_header_is_made_into_a_precompiled_one_where_it_can_be_restored() {
+    let tree = tree();
+    tree.write(b"out/h.hpp", b"int h;\n");
+    assert_eq!(reason(&tree, CompilerKind::Clang, "cc -c x.h"), Some("could_not_use_precompiled_header"));
+    for (kind, line, language, path) in [
+        (CompilerKind::Gcc, "cc -c x.h", Language::CHeader, "x.h.gch"),
+        (CompilerKind::Gxx, "cc x.h", Language::CxxHeader, "x.h.gch"),
+        (CompilerKind::Gcc, "cc out/h.hpp", Language::CxxHeader, "out/h.hpp.gch"),
+        (CompilerKind::Gcc, "cc -x c++-header -c y.c -o out/y.gch -MD", Language::CxxHeader, "out/y.gch"),
+        (CompilerKind::Clang, "cc -Xclang -fno-pch-timestamp -c x.h", Language::CHeader, "x.h.gch"),
+    ] {
+        let argv: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        let found = tree.compile(kind, &argv);
+        assert_eq!((found.stage, found.language), (Stage::Precompiled, language), "{line}");
+        let made = PlannedOutput { role: OutputRole::PrecompiledHeader, path: Some(path.into()) };
+        assert!(found.outputs.contains(&made) && found.facts.leaks_directory, "{line}: {:?}", found.outputs);
     }
 }
 
@@ -642,6 +668,97 @@ proptest! {
             }
         }
     }
+}
+
+/// A small generator of our own, so that a seed means the same cases for ever.
+struct Seeded(u64);
+
+impl Seeded {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+/// Changes, adds or removes a byte somewhere.
+fn mutate(bytes: &mut Vec<u8>, seeded: &mut Seeded) {
+    let at = seeded.below(bytes.len() + 1);
+    match seeded.below(3) {
+        0 => bytes.insert(at, 1 + seeded.below(255) as u8),
+        1 if at < bytes.len() => drop(bytes.remove(at)),
+        _ if at < bytes.len() => bytes[at] = 1 + seeded.below(255) as u8,
+        _ => {}
+    }
+}
+
+#[test]
+fn command_lines_with_changed_bytes_are_judged_soundly() {
+    const SEED: u64 = 0x0D_CC_AC_4E;
+    const CASES: usize = 20_000;
+    let tree = shared_tree();
+    let mut seeded = Seeded(SEED);
+    let mut cached = 0;
+    for _ in 0..CASES {
+        let (line, _) = CALLS[seeded.below(CALLS.len())];
+        let mut argv: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        for _ in 0..=seeded.below(3) {
+            let word = seeded.below(argv.len());
+            mutate(&mut argv[word], &mut seeded);
+        }
+        let kind = [CompilerKind::Gcc, CompilerKind::Gxx, CompilerKind::Clang, CompilerKind::Clangxx]
+            [seeded.below(4)];
+        let Plan::Compile(found) = tree.plan(kind, &argv) else { continue };
+        cached += 1;
+        // Whatever is cached has one source, distinct outputs, and everything typed is in the key or an output, a source, a stage, a
+        // language or the dependency file.
+        let paths: Vec<_> = found.outputs.iter().filter_map(|output| output.path.as_ref()).collect();
+        assert_eq!(paths.iter().collect::<BTreeSet<_>>().len(), paths.len(), "{argv:?}");
+        assert!(!paths.contains(&&found.source), "{argv:?}");
+        let disk = Disk::new(std::path::Path::new(std::ffi::OsStr::from_bytes(&found.working_directory)));
+        for argument in scan(&response::expand(&argv[1..], kind, &disk).unwrap(), kind, &disk) {
+            let outside =
+                matches!(argument.class, Class::Input | Class::Output | Class::Language | Class::Depend(_));
+            let keyed =
+                argument.words.iter().all(|word| found.arguments.iter().any(|kept| kept.bytes == *word));
+            assert!(outside || keyed, "{argv:?}: {:?}", argument.words);
+        }
+    }
+    println!("{CASES} command lines from seed {SEED:#x}, {cached} of them cached");
+    assert!(cached > CASES / 20, "{cached}");
+}
+
+#[test]
+fn response_files_with_changed_bytes_never_stop_us_and_split_into_what_they_hold() {
+    const SEED: u64 = 0x5EED;
+    const CASES: usize = 5_000;
+    let tree = tree();
+    let mut seeded = Seeded(SEED);
+    let disk_path = tree.path();
+    let disk = Disk::new(std::path::Path::new(std::ffi::OsStr::from_bytes(&disk_path)));
+    let mut split = 0;
+    for _ in 0..CASES {
+        let mut content = b"-c x.c '-DA=\"b c\"' -DB=\\\"x\\\" \"-I a b\"\n-O2".to_vec();
+        for _ in 0..=seeded.below(6) {
+            mutate(&mut content, &mut seeded);
+        }
+        if content.contains(&b'@') {
+            // It would name another file.
+            continue;
+        }
+        tree.write(b"r", &content);
+        for kind in [CompilerKind::Gcc, CompilerKind::Clang] {
+            let Ok(found) = response::expand(&words(&["@r"]), kind, &disk) else { continue };
+            split += 1;
+            let plain = |byte: &&u8| !byte.is_ascii_whitespace() && !b"'\"\\\x0B".contains(byte);
+            let kept: Vec<u8> = found.concat().iter().filter(plain).copied().collect();
+            let held: Vec<u8> = content.iter().filter(plain).copied().collect();
+            assert_eq!(kept, held, "{}", content.escape_ascii());
+        }
+    }
+    println!("{CASES} response files from seed {SEED:#x}, {split} times split");
+    assert!(split > CASES, "{split}");
 }
 
 fn shared_tree() -> &'static Tree {

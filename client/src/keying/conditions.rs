@@ -2,17 +2,18 @@
 
 use crate::cpp::{EnteredFile, FileFacts, Preprocessed};
 use crate::depfile;
-use crate::invocation::{Bypass, FileKind, Files, Invocation, KeyRole, Reason};
+use crate::invocation::{Bypass, FileKind, Files, Invocation, KeyRole, Reason, Stage};
 use dccache_protocol::depend::Depend;
 use memchr::memmem::find;
 use std::collections::HashSet;
 
 /// Whether arguments that act through the preprocessed text also show where that text does not tell.
 ///
-/// Debug information can hold macros. Clang's dependency files list headers that it skipped without a line marker, and
+/// Debug information can hold macros, a precompiled header does. Clang's dependency files list headers that it skipped without a line marker, and
 /// which it skips depends on macros and include directories; where the preprocessor lists them too, that list is in the key.
 pub(super) fn text_arguments_show(invocation: &Invocation) -> bool {
-    invocation.facts.macro_debug_info || names_hidden_files(invocation)
+    let holds_macros = invocation.facts.macro_debug_info || invocation.stage == Stage::Precompiled;
+    holds_macros || names_hidden_files(invocation)
 }
 
 /// Whether the dependency file names files of which neither the text nor a list of the preprocessor's tells.

@@ -160,6 +160,10 @@ impl Discovery {
     /// Adds the lists of functions that clang's sanitizers read unasked, each in a role of its own name, and guards the directory
     /// in which more of them could appear.
     fn add_lists(&mut self, proper: &[Vec<u8>]) -> Result<(), Unknown> {
+        if proper.iter().any(|word| word == b"-cc1as") {
+            // Assembly has no functions that lists could name.
+            return Ok(());
+        }
         let option = proper.iter().position(|word| word == b"-resource-dir");
         let Some(resources) = option.and_then(|at| proper.get(at + 1)) else { return Err(Unknown::Silent) };
         let directory = Path::new(OsStr::from_bytes(resources)).join("share");

@@ -3,7 +3,7 @@
 use super::lookup::Known;
 use super::setting::Setting;
 use crate::depfile;
-use crate::invocation::PlannedOutput;
+use crate::invocation::{PlannedOutput, Stage};
 use crate::keying::messages_show_arguments;
 use crate::process::Ran;
 use crate::store::{LocalEntry, Origin};
@@ -83,8 +83,11 @@ impl Setting<'_> {
     fn comparability(&self) -> Comparability {
         let invocation = &self.invocation;
         let record = |output: &PlannedOutput| output.role == OutputRole::OptimizationRecord;
-        let varies =
-            invocation.facts.lto || invocation.facts.coverage || invocation.outputs.iter().any(record);
+        let header = invocation.stage == Stage::Precompiled;
+        let varies = header
+            || invocation.facts.lto
+            || invocation.facts.coverage
+            || invocation.outputs.iter().any(record);
         if varies { Comparability::Varying } else { Comparability::Reproducible }
     }
 

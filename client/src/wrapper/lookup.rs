@@ -57,6 +57,11 @@ impl Setting<'_> {
             Some(_) => Preprocessed::parse(&read.text)?,
             None => Preprocessed::parse_source(&read.text, &self.invocation.source)?,
         };
+        if self.invocation.language.is_assembly()
+            && let Some(bypass) = text.assembly_reader()
+        {
+            return Err(Refusal::Call(bypass));
+        }
         tally.event.preprocess_us = micros(begun.elapsed());
         let listed = self.listed(&read)?;
         let unmarked = listed.as_ref().map(|listed| unmarked_files(&text, listed, &self.root));

@@ -179,3 +179,53 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn dependency_files_with_changed_bytes_are_captured_exactly_or_not_at_all() {
+    const SEED: u64 = 0xDE9;
+    const CASES: usize = 20_000;
+    let mut state = SEED;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % bound as u64) as usize
+    };
+    let (mut captured, mut refused) = (0, 0);
+    for _ in 0..CASES {
+        let dialect = [Dialect::Gcc, Dialect::Clang][below(2)];
+        let phony = [Phony::Omitted, Phony::Added][below(2)];
+        let request = DependRequest {
+            mode: DependMode::All,
+            phony,
+            dialect,
+            path: b"x.d".to_vec(),
+            targets: vec![b"x.o".to_vec()],
+        };
+        let rest: &[u8] = if phony == Phony::Omitted {
+            b""
+        } else if dialect == Dialect::Gcc {
+            b"/r/a\\ b.h:\n$$c.h:\n"
+        } else {
+            b"\n/r/a\\ b.h:\n\n$$c.h:\n"
+        };
+        let mut text = [b"x.o: x.c /r/a\\ b.h $$c.h\n".as_slice(), rest].concat();
+        for _ in 0..below(3) {
+            let at = below(text.len());
+            match below(3) {
+                0 => text.insert(at, below(256) as u8),
+                1 => drop(text.remove(at)),
+                _ => text[at] = below(256) as u8,
+            }
+        }
+        match capture(&text, &request, b"/r") {
+            Some(depend) => {
+                assert_eq!(write(&depend, &request, b"/r"), text, "{}", text.escape_ascii());
+                captured += 1;
+            }
+            None => refused += 1,
+        }
+    }
+    println!("{CASES} dependency files from seed {SEED:#x}: {captured} captured, {refused} refused");
+    assert!(captured > CASES / 4 && refused > CASES / 10);
+}

@@ -1,0 +1,434 @@
+//! Wrong hits that other caches are known for: none of them happens here. Each test makes the change that fooled a cache, and the
+//! compile through dccache must give what the compiler gives now.
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{DCCACHE, Place, compilers, text};
+
+/// Compiles plainly and twice through dccache; all three must be equal.
+fn assert_equal(place: &Place, compiler: &str, words: &[&str], outputs: &[&str]) {
+    let plain = place.compare(&[compiler], words, outputs);
+    for turn in 0..2 {
+        let ours = place.compare(&[DCCACHE, compiler], words, outputs);
+        assert_eq!(plain, ours, "turn {turn}: {compiler} {words:?}: {}", place.explain());
+    }
+}
+
+/// Compiles, changes something, compiles again: what dccache gives is always what the compiler gives.
+fn assert_change_is_seen(
+    place: &Place,
+    compiler: &str,
+    words: &[&str],
+    outputs: &[&str],
+    change: impl FnOnce(&Place),
+) {
+    assert_equal(place, compiler, words, outputs);
+    let before = place.compare(&[compiler], words, outputs);
+    change(place);
+    assert_equal(place, compiler, words, outputs);
+    assert_ne!(before, place.compare(&[compiler], words, outputs), "the change shows: {compiler} {words:?}");
+}
+
+#[test]
+fn a_header_that_appears_earlier_is_taken() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("first/keep", "");
+        place.write("second/h.h", "#define N 1\n");
+        place.write("a.c", "#include <h.h>\nint f(void) { return N; }\n");
+        let words = ["-Ifirst", "-Isecond", "-O1", "-c", "a.c"];
+        assert_change_is_seen(&place, compiler, &words, &["a.o"], |place| {
+            place.write("first/h.h", "#define N 2\n");
+        });
+    }
+}
+
+#[test]
+fn no_file_beside_the_object_is_missing_on_a_hit() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("a.c", "void f(int *a, int *b) { for (int i = 0; i < 99; i++) a[i] += b[i]; }\n");
+        let cases: &[(&[&str], &str)] = match compiler {
+            "gcc" => &[
+                (&["-fopt-info-vec=info"], "info"),
+                (&["-aux-info", "info"], "info"),
+                (&["-fsave-optimization-record"], "a.c.opt-record.json.gz"),
+            ],
+            _ => &[(&["-fsave-optimization-record"], "a.opt.yaml"), (&["-ftime-trace"], "a.json")],
+        };
+        for (words, file) in cases {
+            for turn in 0..3 {
+                let _ = fs::remove_file(place.file(file));
+                let words = [&[compiler, "-O3", "-c", "a.c"], *words].concat();
+                assert!(place.run(&words).status.success());
+                assert!(!fs::read(place.file(file)).unwrap().is_empty(), "turn {turn}: {words:?}: {file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_alone_that_shift_change_debug_information() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("a.c", "int f(int a) { return a / 3; }\n");
+        assert_change_is_seen(&place, compiler, &["-g", "-c", "a.c"], &["a.o"], |place| {
+            place.write("a.c", "\nint f(int a) { return a / 3; }\n");
+        });
+    }
+}
+
+#[test]
+fn columns_alone_that_shift_change_debug_information_and_checks() {
+    for compiler in compilers() {
+        for options in [["-g", "-O0"], ["-fsanitize=undefined", "-O0"]] {
+            let place = Place::new();
+            place.write("a.c", "int f(int a, int b) { return a / b; }\n");
+            let words = [&options, &["-c", "a.c"] as &[&str]].concat();
+            assert_change_is_seen(&place, compiler, &words, &["a.o"], |place| {
+                place.write("a.c", "int f(int a, int b) { return     a / b; }\n");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_file_that_the_assembler_includes_is_read_anew() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("data", "one");
+        place.write("a.c", "__asm__(\".section .rodata\\n.incbin \\\"data\\\"\\n.text\");\nint x;\n");
+        assert_change_is_seen(&place, compiler, &["-c", "a.c"], &["a.o"], |place| {
+            place.write("data", "two");
+        });
+    }
+}
+
+#[test]
+fn a_checkout_never_gets_the_object_of_another_one_that_shows_its_directory() {
+    for compiler in compilers() {
+        let place = Place::new();
+        let mut objects = Vec::new();
+        for checkout in ["one", "two"] {
+            place.write(&format!("{checkout}/.git/HEAD"), "");
+            place.write(&format!("{checkout}/a.c"), "const char *f(void) { return __FILE__; }\n");
+            let directory = place.file(checkout);
+            let source = directory.join("a.c");
+            let compile = |front: &[&str]| {
+                let mut command = place.command(front[0]);
+                command.args(&front[1..]).current_dir(&directory).env("PWD", &directory);
+                assert!(command.args(["-g", "-c"]).arg(&source).status().unwrap().success());
+                fs::read(directory.join("a.o")).unwrap()
+            };
+            let plain = compile(&[compiler]);
+            assert!(compile(&[DCCACHE, compiler]) == plain && compile(&[DCCACHE, compiler]) == plain);
+            objects.push(plain);
+        }
+        assert!(objects[0] != objects[1]);
+    }
+}
+
+#[test]
+fn a_date_in_a_later_header_is_noticed_as_one_in_the_first() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("first.h", "#define A 1\n");
+        // Clang 14 takes the time from the clock in any case.
+        let when = if compiler == "gcc" { "__DATE__ \" \" __TIME__" } else { "__DATE__" };
+        place.write("second.h", format!("#define WHEN {when}\n"));
+        place.write(
+            "a.c",
+            "#include \"first.h\"\n#include \"second.h\"\nconst char *f(void) { return WHEN; }\n",
+        );
+        for epoch in ["1000000000", "1100000000", "1000000000"] {
+            let compile = |front: &[&str]| {
+                let mut command = place.command(front[0]);
+                command.args(&front[1..]).env("SOURCE_DATE_EPOCH", epoch).args(["-c", "a.c"]);
+                assert!(command.status().unwrap().success());
+                fs::read(place.file("a.o")).unwrap()
+            };
+            let plain = compile(&[compiler]);
+            assert!(
+                compile(&[DCCACHE, compiler]) == plain && compile(&[DCCACHE, compiler]) == plain,
+                "{compiler} {epoch}"
+            );
+        }
+    }
+}
+
+#[test]
+fn variables_that_decide_the_output_reach_the_compiler_and_the_key() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("real/a.c", "const char *f(void) { return __DATE__; }\n");
+        std::os::unix::fs::symlink(place.file("real"), place.file("link")).unwrap();
+        let mut seen = Vec::new();
+        for (pwd, epoch) in [("real", "1000000000"), ("link", "1000000000"), ("real", "1100000000")] {
+            let compile = |front: &[&str]| {
+                let mut command = place.command(front[0]);
+                command.args(&front[1..]).current_dir(place.file("real")).env("PWD", place.file(pwd));
+                command.env("SOURCE_DATE_EPOCH", epoch).args(["-g", "-c", "a.c"]);
+                assert!(command.status().unwrap().success());
+                fs::read(place.file("real/a.o")).unwrap()
+            };
+            let plain = compile(&[compiler]);
+            assert!(
+                compile(&[DCCACHE, compiler]) == plain && compile(&[DCCACHE, compiler]) == plain,
+                "{compiler} {pwd} {epoch}"
+            );
+            // Clang 14 knows no such date.
+            let shows = compiler == "gcc" || epoch == "1000000000";
+            assert_eq!(seen.contains(&plain), !shows, "{compiler} {pwd} {epoch}");
+            seen.push(plain);
+        }
+    }
+}
+
+#[test]
+fn a_header_compiled_as_a_header_and_as_a_source_are_two_things() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("x.h", "static inline int f(void) { return 1; }\n");
+        let kinds = ["c-header", "c", "c++-header", "c++", "c-header", "c"];
+        for language in kinds {
+            let mut words = vec!["-x", language, "-c", "x.h", "-o", "x.out"];
+            if compiler == "clang" && language.ends_with("header") {
+                words.extend(["-Xclang", "-fno-pch-timestamp"]);
+            }
+            let plain = place.compare(&[compiler], &words, &["x.out"]);
+            let ours = [(); 2].map(|()| place.compare(&[DCCACHE, compiler], &words, &["x.out"]));
+            let start = |result: &support::Result| result.files[0].1.as_ref().unwrap()[..4].to_vec();
+            assert!(
+                ours.iter().all(|ours| start(ours) == start(&plain) && ours.code == plain.code),
+                "{compiler} {language}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_symlinked_header_is_known_by_what_it_leads_to() {
+    for compiler in compilers() {
+        let place = Place::new();
+        let lead_to = |place: &Place, target: &str| {
+            let _ = fs::remove_file(place.file("h.h"));
+            std::os::unix::fs::symlink(place.file(target), place.file("h.h")).unwrap();
+        };
+        place.write("one.h", "#define N 1\n");
+        place.write("two.h", "#define N 2\n");
+        lead_to(&place, "one.h");
+        place.write("a.c", "#include \"h.h\"\nint f(void) { return N; }\n");
+        assert_change_is_seen(&place, compiler, &["-c", "a.c"], &["a.o"], |place| lead_to(place, "two.h"));
+        assert_change_is_seen(&place, compiler, &["-c", "a.c"], &["a.o"], |place| {
+            place.write("two.h", "#define N 3\n");
+        });
+    }
+}
+
+/// Compiles a program of a few lines of C to `path`.
+fn program(place: &Place, path: &Path, source: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let code = place.write("program.c", source);
+    assert!(Command::new("gcc").arg("-O1").arg(&code).arg("-o").arg(path).status().unwrap().success());
+    fs::remove_file(code).unwrap();
+}
+
+fn path_of(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file()).unwrap()
+}
+
+#[test]
+fn an_empty_object_is_never_stored() {
+    let place = Place::new();
+    place.write("a.c", "int x;\n");
+    // An assembler that succeeds and writes nothing.
+    let front = place.root().join("front");
+    program(
+        &place,
+        &front.join("as"),
+        "#include <stdio.h>\n#include <string.h>\nint main(int c, char **v) { for (int i = 1; i < c - 1; i++) if (!strcmp(v[i], \"-o\")) fclose(fopen(v[i + 1], \"w\")); return 0; }\n",
+    );
+    let broken = format!("{}:{}", front.display(), std::env::var("PATH").unwrap());
+    for _ in 0..2 {
+        let output = place.command(DCCACHE).env("PATH", &broken).args(["gcc", "-c", "a.c"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(fs::read(place.file("a.o")).unwrap(), b"");
+    }
+    assert_eq!(place.stat("/not_stored/compiler_produced_empty_output"), 2, "{}", place.explain());
+    assert_equal(&place, "gcc", &["-c", "a.c"], &["a.o"]);
+}
+
+#[test]
+fn another_value_of_a_prefix_map_gives_another_object() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("a.c", "int f(int a) { return a; }\n");
+        let root = place.work();
+        let mut seen = Vec::new();
+        for new in ["/one", "/two", "/one"] {
+            for option in ["-fdebug-prefix-map", "-ffile-prefix-map"] {
+                let map = format!("{option}={}={new}", root.display());
+                assert_equal(&place, compiler, &["-g", &map, "-c", "a.c"], &["a.o"]);
+            }
+            seen.push(fs::read(place.file("a.o")).unwrap());
+        }
+        assert!(seen[0] != seen[1] && seen[0] == seen[2], "{compiler}");
+    }
+}
+
+#[test]
+fn specs_and_lists_that_change_in_place_change_the_object() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("a.c", "int a[3];\nint f(int i) { return a[i]; }\n");
+        let (words, file, contents) = match compiler {
+            "gcc" => {
+                (["-specs=own", "-O1", "-c", "a.c"], "own", ["*cc1:\n+ -DX\n\n", "*cc1:\n+ -fno-ident\n\n"])
+            }
+            _ => (
+                ["-fsanitize-ignorelist=own", "-fsanitize=address", "-c", "a.c"],
+                "own",
+                ["fun:other\n", "fun:f\n"],
+            ),
+        };
+        place.write(file, contents[0]);
+        assert_change_is_seen(&place, compiler, &words, &["a.o"], |place| {
+            place.write(file, contents[1]);
+        });
+    }
+}
+
+#[test]
+fn a_source_that_changes_between_preprocessor_and_compiler_is_not_stored() {
+    let place = Place::new();
+    place.write("a.c", "int x;\n");
+    // A compiler proper that lets somebody edit the source once its preprocessor run is done.
+    let real = Command::new("gcc").arg("-print-prog-name=cc1").output().unwrap();
+    let real = text(&real.stdout).trim().to_owned();
+    let shim = format!(
+        "#include <stdio.h>\n#include <string.h>\n#include <sys/wait.h>\n#include <unistd.h>\n\
+         int main(int c, char **v) {{ int e = 0; for (int i = 1; i < c; i++) e |= !strcmp(v[i], \"-E\") && access(\"edit\", F_OK) == 0;\n\
+         v[0] = \"{real}\"; if (!e) {{ execv(v[0], v); return 1; }}\n\
+         if (!fork()) {{ execv(v[0], v); _exit(1); }} int s; wait(&s);\n\
+         FILE *f = fopen(\"a.c\", \"a\"); fputs(\"int y;\\n\", f); fclose(f); return WEXITSTATUS(s); }}\n"
+    );
+    let tools = place.root().join("tools");
+    program(&place, &tools.join("cc1"), &shim);
+    let option = format!("-B{}/", tools.display());
+    let words = ["gcc", &option, "-c", "a.c"];
+    let run = || {
+        assert!(place.run(&words).status.success());
+        fs::read(place.file("a.o")).unwrap()
+    };
+    let old = run();
+    place.write("a.c", "int z;\n");
+    place.write("edit", "");
+    run();
+    assert_eq!(place.stat("/not_stored/modified_input_file"), 1, "{}", place.explain());
+    fs::remove_file(place.file("edit")).unwrap();
+    place.write("a.c", "int z;\n");
+    let now = run();
+    assert!(
+        now != old && !now.windows(2).any(|bytes| bytes == b"y\0"),
+        "the object holds what the source says"
+    );
+}
+
+#[test]
+fn ways_of_preprocessing_that_hide_the_source_are_no_wrong_hits() {
+    for compiler in compilers() {
+        for option in ["-fdirectives-only", "-fpch-preprocess", "-traditional-cpp"] {
+            if compiler == "clang" && option == "-fpch-preprocess" {
+                continue;
+            }
+            let place = Place::new();
+            place.write("h.h", "#define N 1\n");
+            place.write("a.c", "#include \"h.h\"\nint f(void) { return N; }\n");
+            let words = [option, "-c", "a.c"];
+            if compiler == "gcc" && option != "-traditional-cpp" {
+                assert_change_is_seen(&place, compiler, &words, &["a.o"], |place| {
+                    place.write("h.h", "#define N 2\n");
+                });
+            } else {
+                assert_equal(&place, compiler, &words, &["a.o"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_comment_that_goes_away_can_add_a_warning() {
+    for compiler in compilers().into_iter().filter(|compiler| *compiler == "gcc") {
+        let place = Place::new();
+        let source = |comment: &str| {
+            format!(
+                "int g(int);\nint f(int a) {{ switch (a) {{ case 1: a = g(a);\n{comment}\ncase 2: return a; }} return 0; }}\n"
+            )
+        };
+        place.write("a.c", source("/* fallthrough */"));
+        assert_change_is_seen(
+            &place,
+            compiler,
+            &["-Wimplicit-fallthrough", "-c", "a.c"],
+            &["a.o"],
+            |place| {
+                place.write("a.c", source(""));
+            },
+        );
+    }
+}
+
+#[test]
+fn a_compiler_or_its_library_exchanged_under_the_same_name_and_time_is_another_one() {
+    if !support::has("clang") {
+        return;
+    }
+    let place = Place::new();
+    place.write("a.c", "int a(void) { return 1; }\n");
+    let front = place.root().join("front");
+    fs::create_dir(&front).unwrap();
+    let real = fs::canonicalize(path_of("clang")).unwrap();
+    let resources = Command::new("clang").arg("-print-resource-dir").output().unwrap();
+    let resources = text(&resources.stdout).trim().to_owned();
+    let list = text(&Command::new("ldd").arg(&real).output().unwrap().stdout);
+    // The smallest of its libraries that is not the system's own: exchanging libLLVM means copying it each time.
+    let libraries = list.lines().filter_map(|line| {
+        let (name, rest) = line.split_once("=>")?;
+        let path = PathBuf::from(rest.split_whitespace().next()?);
+        let system = ["libc.", "libm.", "libdl.", "libpthread.", "librt.", "libgcc_s."];
+        let own = !system.iter().any(|start| name.trim().starts_with(start));
+        own.then(|| {
+            (path.metadata().map_or(u64::MAX, |metadata| metadata.len()), name.trim().to_owned(), path)
+        })
+    });
+    let (_, library, original) = libraries.min().expect("clang needs libraries");
+    let replace = |at: &Path, from: &Path, tail: &[u8]| {
+        let old = at.metadata().and_then(|metadata| metadata.modified()).ok();
+        fs::write(at, [fs::read(from).unwrap().as_slice(), tail].concat()).unwrap();
+        fs::set_permissions(at, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        if let Some(old) = old {
+            fs::File::options().write(true).open(at).unwrap().set_modified(old).unwrap();
+        }
+    };
+    let compile = || {
+        let mut command = place.command(DCCACHE);
+        command.arg(front.join("clang")).env("LD_LIBRARY_PATH", &front);
+        let output = command.args(["-resource-dir", &resources, "-c", "a.c"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (place.stat("/hits/local"), place.stat("/misses"))
+    };
+    replace(&front.join("clang"), &real, b"1");
+    replace(&front.join(&library), &original, b"1");
+    assert_eq!(compile(), (0, 1), "{}", place.explain());
+    assert_eq!(compile(), (1, 1));
+    replace(&front.join("clang"), &real, b"2");
+    assert_eq!(compile(), (1, 2), "the program: {}", place.explain());
+    replace(&front.join(&library), &original, b"2");
+    assert_eq!(compile(), (1, 3), "{library}: {}", place.explain());
+    assert_eq!(compile(), (2, 3));
+}

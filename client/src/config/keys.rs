@@ -77,7 +77,7 @@ macro_rules! switch {
 }
 
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 18] = [
+pub static KEYS: [Key; 17] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -141,7 +141,6 @@ pub static KEYS: [Key; 18] = [
             CompilerCheck::Text(text) => format!("string:{text}"),
         },
     },
-    switch!("depend_mode", "DCCACHE_DEPEND_MODE", depend_mode, Harmless),
     switch!("direct_mode", "DCCACHE_DIRECT_MODE", direct_mode, Harmless),
     switch!("disable", "DCCACHE_DISABLE", disable, Harmless),
     Key {

@@ -72,8 +72,6 @@ pub struct Config {
     pub recache: bool,
     /// Looks first by what earlier compiles of the same command read, before anything is preprocessed.
     pub direct_mode: bool,
-    /// Never preprocesses: what a compile read is taken from its dependency output.
-    pub depend_mode: bool,
     /// Keeps statistics.
     pub stats: bool,
     /// Bound of the local store in bytes; 0 for none.
@@ -108,7 +106,6 @@ impl Default for Config {
             read_only_direct: false,
             recache: false,
             direct_mode: true,
-            depend_mode: false,
             stats: true,
             max_size: DEFAULT_MAX_SIZE,
             base_dir: Vec::new(),

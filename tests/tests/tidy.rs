@@ -125,6 +125,18 @@ fn links_in_documents_resolve() {
 }
 
 #[test]
+fn ci_runs_the_readmes_test_command() {
+    let files = tree::all();
+    let named = |path: &str| files.iter().find(|file| file.path == path).expect("it is there");
+    none(&documents::test_command(named("README.md"), named(".ci/check")));
+    let run = &named(".ci/run").text;
+    assert!(run.contains("\n.ci/setup\n") && run.trim_end().ends_with("\n.ci/check"), "{run}");
+    let readme = file("README.md", "```\nbuild && demo\ncargo test\n```\n");
+    assert_eq!(documents::test_command(&readme, &file(".ci/check", "step cargo test --lib\n")).len(), 1);
+    assert!(documents::test_command(&readme, &file(".ci/check", "step a\nstep cargo test\n")).is_empty());
+}
+
+#[test]
 fn decisions_are_numbered_once_and_listed() {
     let files = tree::markdown();
     none(&documents::decisions(&files));

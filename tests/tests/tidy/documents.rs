@@ -90,3 +90,13 @@ pub(crate) fn decisions(files: &[File]) -> Vec<String> {
     }
     complaints
 }
+
+/// Finds that README's test command, the second of its first code block, is not what CI runs last.
+pub(crate) fn test_command(readme: &File, check: &File) -> Vec<String> {
+    let command = readme.text.lines().skip_while(|line| !line.starts_with("```")).nth(2).unwrap_or_default();
+    let last = check.text.lines().rev().find_map(|line| line.strip_prefix("step ")).unwrap_or_default();
+    if !command.is_empty() && command == last {
+        return Vec::new();
+    }
+    vec![format!("{} says {command:?}, {} runs {last:?} last", readme.path, check.path)]
+}

@@ -96,9 +96,11 @@ fn flipped_and_cut_local_entries_are_noticed_counted_and_fetched_anew_from_the_r
     site.assert_units_as_without(&units);
     site.workstation().flush().unwrap();
     let mut dice = Dice::new(3);
-    let entries = site.entries();
-    assert_eq!(entries.len(), 30);
-    for (number, path) in entries.iter().enumerate() {
+    assert_eq!(site.entries().len(), 30);
+    let kept = files_below(&site.state().join("objects")).into_iter().filter(|path| !path.ends_with("usage"));
+    let kept: Vec<_> = kept.collect();
+    assert!(kept.len() > 60, "entries, and what leads to them without a preprocessor: {kept:?}");
+    for (number, path) in kept.iter().enumerate() {
         let mut bytes = fs::read(path).unwrap();
         let at = dice.below(bytes.len() as u64) as usize;
         match number % 3 {
@@ -109,8 +111,8 @@ fn flipped_and_cut_local_entries_are_noticed_counted_and_fetched_anew_from_the_r
         fs::write(path, bytes).unwrap();
     }
     site.assert_units_as_without(&units);
-    assert_eq!(site.faults("corrupt_entry"), 30, "{}", site.stats());
-    site.assert_doctor_names("fault corrupt_entry", "30 compiles in the last hour");
+    assert!(site.faults("corrupt_entry") >= 30, "{}", site.stats());
+    site.assert_doctor_names("fault corrupt_entry", "times in the last hour");
     assert_eq!(site.count("/hits/ring"), 30, "{}", site.stats());
     site.assert_units_as_without(&units);
     assert_eq!(site.count("/hits/local"), 30, "the fetched ones replaced them: {}", site.stats());
@@ -166,7 +168,7 @@ fn an_agents_directory_that_others_may_enter_is_not_used_and_named() {
     site.workstation().stop();
     fs::set_permissions(site.state().join("agent"), fs::Permissions::from_mode(0o777)).unwrap();
     site.assert_units_as_without(&units);
-    assert_eq!(site.faults("agent_unreached"), 4, "look-up and push of two: {}", site.stats());
+    assert_eq!(site.faults("agent_unreached"), 6, "two look-ups and a push of two: {}", site.stats());
     site.assert_doctor_names("socket", "0700");
 }
 

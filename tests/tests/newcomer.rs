@@ -38,7 +38,7 @@ fn the_lines_that_a_founder_prints_make_a_node_and_a_client_and_the_next_client_
 
     for node in [&founder, &second] {
         let status = node.admin(&["status"]).unwrap();
-        assert!(status.contains("of 2 nodes") && status.contains("4 records"), "{status}");
+        assert!(status.contains("layout 2 of 2 nodes") && !status.contains("\n0 records"), "{status}");
     }
     let layout = founder.admin(&["layout", "show"]).unwrap();
     assert!(layout.matches("partitions 4096").count() == 2, "each of two nodes holds all: {layout}");

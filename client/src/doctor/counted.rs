@@ -22,7 +22,7 @@ pub(super) fn faults(home: &Home) -> Vec<Check> {
     let check = |(name, count): (&String, &u64)| {
         let recent = hour.get(name).copied().unwrap_or(0);
         let title = format!("fault {name}");
-        let text = format!("met by {recent} compiles in the last hour, {count} in the last 24 h");
+        let text = format!("met {recent} times in the last hour, {count} in the last 24 h");
         match recent {
             0 => Check::ok(title, text),
             _ => Check::warn(title, text, advice(name).unwrap_or("`dccache explain` shows the last compile")),
@@ -78,6 +78,6 @@ mod tests {
         ];
         assert_eq!(states, expected);
         assert!(found[1].advice.contains("disk"), "{}", found[1]);
-        assert!(found[2].found.contains("1 compiles in the last hour, 2 in"), "{}", found[2]);
+        assert!(found[2].found.contains("met 1 times in the last hour, 2 in"), "{}", found[2]);
     }
 }

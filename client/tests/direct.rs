@@ -211,6 +211,24 @@ fn what_the_compile_depends_on_beside_its_inputs_is_noticed() {
 }
 
 #[test]
+fn a_response_file_that_changes_is_read_again() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("x.c", "int x = A;\n");
+        for value in ["1", "2"] {
+            place.write("options", format!("-DA={value} -c"));
+            for _ in 0..3 {
+                let plain = place.compare(&[compiler], &["@options", "x.c"], &["x.o"]);
+                let ours =
+                    place.compare_under(&[LATER], &[DCCACHE, compiler], &["@options", "x.c"], &["x.o"]);
+                assert_eq!(plain, ours, "{compiler}: {value}");
+            }
+        }
+        assert_eq!(place.stat("/hits/direct"), 4, "{compiler}");
+    }
+}
+
+#[test]
 fn another_compiler_first_on_the_path_is_the_one_that_counts() {
     let place = Place::new();
     place.write("x.c", "int x;\n");

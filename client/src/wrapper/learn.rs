@@ -23,7 +23,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a compile that was preprocessed taught.
 #[derive(Debug)]
@@ -147,13 +147,19 @@ impl Setting<'_> {
         }
     }
 
-    fn sealed_record(&self, direct: &mut Direct, footprint: &Footprint, entry: EntryKey) -> Option<Sealed> {
-        // What these depend on has no stamp.
+    /// Whether everything that the command depends on has a stamp.
+    fn can_be_sealed(&self, now: SystemTime) -> bool {
         let checked = matches!(
             self.config.compiler_check,
             CompilerCheck::Content | CompilerCheck::Mtime | CompilerCheck::None | CompilerCheck::Text(_)
         );
-        if !checked || !self.toolchain.native.is_empty() {
+        let response_file = self.arguments.iter().any(|argument| argument.as_bytes().starts_with(b"@"));
+        let settled = self.toolchain.stamps.iter().all(|(_, stamp)| stamp.is_settled(now));
+        checked && !response_file && settled && self.toolchain.native.is_empty()
+    }
+
+    fn sealed_record(&self, direct: &mut Direct, footprint: &Footprint, entry: EntryKey) -> Option<Sealed> {
+        if !self.can_be_sealed(direct.observer.now()) {
             return None;
         }
         let mut stamps = self.input_stamps(direct, footprint)?;

@@ -206,58 +206,84 @@ fn data_of_earlier_runs_is_removed_as_gcc_does_it() {
     }
 }
 
+/// Makes the profile of `u.c` that `-fprofile-use` reads, in one of two versions, and returns its name.
+fn make_profile(place: &Place, compiler: &str, version: u8) -> &'static str {
+    let run = |program: &str, words: &[&str]| {
+        let done = place.command(program).args(words).status();
+        assert!(done.is_ok_and(|status| status.success()), "{program} {words:?}");
+    };
+    if compiler == "gcc" {
+        run("gcc", &["-O2", "-fprofile-generate", "u.c", "-o", "u.o", "-c"]);
+        run("gcc", &["-fprofile-generate", "u.o", "-o", "prog"]);
+        (0..=version).for_each(|_| run("./prog", &[]));
+        return "u.gcda";
+    }
+    // As text, so that no run-time library is needed; a hash that does not fit is a warning.
+    place.write("text", format!("f\n24\n2\n{version}00\n7\n\n"));
+    run("llvm-profdata", &["merge", "text", "-o", "default.profdata"]);
+    "default.profdata"
+}
+
 #[test]
 fn a_profile_is_taken_in_by_its_content() {
     for compiler in compilers() {
-        let place = Place::new();
-        place.write("u.c", "int f(int a) { if (a > 3) return 7; return a; }\nint main(int c, char **v) { (void)v; int s = 0; for (int i = 0; i < 100 * c; i++) s += f(i & 3); return s == 0; }\n");
-        let profile = match compiler {
-            "gcc" => "u.gcda",
-            _ => "default.profdata",
-        };
-        let make = |argument: &str| {
-            let make = |program: &str, words: &[&str]| {
-                place.command(program).args(words).status().is_ok_and(|status| status.success())
-            };
-            match compiler {
-                "gcc" => {
-                    assert!(make("gcc", &["-O2", "-fprofile-generate", "-c", "u.c", "-o", "u.o"]));
-                    assert!(make("gcc", &["-fprofile-generate", "u.o", "-o", "prog"]));
-                    make("./prog", &[argument])
-                }
-                _ => {
-                    // Needs the compiler's run-time library and a tool, which are packages of their own.
-                    make("clang", &["-O2", "-fprofile-instr-generate", "u.c", "-o", "prog"]);
-                    let _ = place.command("./prog").arg(argument).status();
-                    ["llvm-profdata", "llvm-profdata-14"].iter().any(|tool| {
-                        place
-                            .command(tool)
-                            .args(["merge", "default.profraw", "-o", profile])
-                            .status()
-                            .is_ok_and(|status| status.success())
-                    })
-                }
-            }
-        };
-        make("x");
-        if !place.file(profile).exists() {
-            eprintln!("SKIPPED for {compiler}: nothing here makes a profile");
+        if compiler == "clang" && !support::has("llvm-profdata") {
             continue;
         }
+        let place = Place::new();
+        place.write("u.c", "int f(int a) { if (a > 3) return 7; return a; }\nint main(void) { int s = 0; for (int i = 0; i < 100; i++) s += f(i & 3); return s == 0; }\n");
         let words = ["-O2", "-fprofile-use", "-c", "u.c", "-o", "u.o"];
-        let keep = fs::read(place.file(profile)).unwrap();
-        support::age(&place.file(profile));
-        place.assert_differential(compiler, &words, &["u.o"]);
+        let mut served = Vec::new();
+        for version in [1, 2] {
+            let profile = make_profile(&place, compiler, version);
+            support::age(&place.file(profile));
+            place.assert_differential(compiler, &words, &["u.o"]);
+            served.push(place.stat("/misses"));
+        }
+        assert_eq!(served, [1, 2], "{}", place.explain());
+        fs::remove_file(place.file(if compiler == "gcc" { "u.gcda" } else { "default.profdata" })).unwrap();
         let hits = place.stat("/hits/local");
-        place.write(profile, [keep.as_slice(), b"\0\0\0\0"].concat());
-        let plain = place.compare(&[compiler], &words, &["u.o"]);
-        assert_eq!(place.compare(&[DCCACHE, compiler], &words, &["u.o"]), plain);
-        assert_eq!(place.stat("/hits/local"), hits, "another profile: {}", place.explain());
-        fs::remove_file(place.file(profile)).unwrap();
         let plain = place.compare(&[compiler], &words, &["u.o"]);
         assert_eq!(place.compare(&[DCCACHE, compiler], &words, &["u.o"]), plain);
         assert_eq!(place.stat("/hits/local"), hits, "no profile: {}", place.explain());
     }
+}
+
+#[test]
+fn a_profile_of_samples_is_taken_in_by_its_content() {
+    for compiler in compilers().into_iter().filter(|compiler| *compiler == "clang") {
+        let place = Place::new();
+        place.write("u.c", "int g(int);\nint f(int a) {\n  if (a > 3)\n    return g(a);\n  return a;\n}\n");
+        let mut objects = Vec::new();
+        for samples in [" 1: 100\n 2: 90\n", " 1: 100\n 2: 0\n 3: 100\n"] {
+            place.write("samples", format!("f:1000:100\n{samples}"));
+            place.assert_differential(
+                compiler,
+                &["-O2", "-g", "-fprofile-sample-use=samples", "-c", "u.c"],
+                &["u.o"],
+            );
+            objects.push(fs::read(place.file("u.o")).unwrap());
+        }
+        assert!(objects[0] != objects[1], "the profile shows");
+    }
+}
+
+#[test]
+fn objective_c_sources_are_served_where_the_compiler_takes_them() {
+    let mut served = 0;
+    for (compiler, name) in
+        compilers().into_iter().flat_map(|compiler| [(compiler, "u.m"), (compiler, "u.mm")])
+    {
+        let place = Place::new();
+        place.write("h.h", "#define N 3\n");
+        place.write(name, "#import \"h.h\"\n#import \"h.h\"\n@interface A\n+ (int)f;\n@end\n@implementation A\n+ (int)f { return N; }\n@end\n");
+        let words = ["-Wno-objc-root-class", "-g", "-MD", "-c", name];
+        if place.compare(&[compiler], &words, &["u.o"]).code == Some(0) {
+            place.assert_differential(compiler, &words, &["u.o", "u.d"]);
+            served += 1;
+        }
+    }
+    assert!(served > 0 || !support::has("clang"), "clang takes Objective-C");
 }
 
 #[test]

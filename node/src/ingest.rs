@@ -143,7 +143,7 @@ async fn signer(core: &Arc<Core>, named: &Named, stamp: Option<ReceiptStamp>) ->
 fn holds(kind: RecordKind, payload: &[u8], key: &PublicKey) -> bool {
     match kind {
         RecordKind::Bundle => Bundle::parse(payload)
-            .is_ok_and(|bundle| bundle.head.entry.is_signed_by(key) && bundle.contents().is_ok()),
+            .is_ok_and(|bundle| bundle.head.entry.is_signed_by(key) && bundle.verify().is_ok()),
         RecordKind::Alias => Alias::from_bytes(payload).is_ok_and(|alias| alias.is_signed_by(key)),
         RecordKind::Manifest | RecordKind::Attestation | RecordKind::Tombstone => false,
     }

@@ -94,23 +94,64 @@ pub fn unpack(
     table: &[StoredBlob],
     bytes: &[u8],
 ) -> Result<Vec<Verified<Vec<u8>>>, BlobError> {
+    let mut contents = Vec::with_capacity(outcome.outputs.len() + 2);
+    each(outcome, table, bytes, |content, encoding, stored| {
+        contents.push(unpack_one(content, encoding, stored)?);
+        Ok(())
+    })?;
+    Ok(contents)
+}
+
+/// Checks what [`unpack`] checks and keeps nothing: what is stored raw is not copied, what is compressed is held one content at a time.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn verify(outcome: &Outcome, table: &[StoredBlob], bytes: &[u8]) -> Result<(), BlobError> {
+    each(outcome, table, bytes, |content, encoding, stored| match encoding {
+        Encoding::Raw => {
+            sized(content, encoding, stored)?;
+            Verified::check(content.blob, stored).map(drop).ok_or(BlobError::Digest)
+        }
+        Encoding::Zstd => unpack_one(content, encoding, stored).map(drop),
+    })
+}
+
+/// Takes a body apart: every content of the outcome with its encoding and stored bytes.
+fn each(
+    outcome: &Outcome,
+    table: &[StoredBlob],
+    bytes: &[u8],
+    mut act: impl FnMut(BlobRef, Encoding, &[u8]) -> Result<(), BlobError>,
+) -> Result<(), BlobError> {
     if outcome.total_size() > limits::OUTCOME_MAX {
         return Err(BlobError::Damaged);
     }
     let mut rest = bytes;
-    let mut contents = Vec::with_capacity(outcome.outputs.len() + 2);
     let mut lines = table.iter();
     for content in outcome.contents() {
         let line = lines.next().ok_or(BlobError::Damaged)?;
         let length = usize::try_from(line.stored).map_err(|_| BlobError::Damaged)?;
         let (stored, after) = rest.split_at_checked(length).ok_or(BlobError::Damaged)?;
         rest = after;
-        contents.push(unpack_one(content, line.encoding, stored)?);
+        act(content, line.encoding, stored)?;
     }
     if lines.next().is_some() || !rest.is_empty() {
         return Err(BlobError::Damaged);
     }
-    Ok(contents)
+    Ok(())
+}
+
+/// Returns the size of a content that may be stored in this way.
+fn sized(content: BlobRef, encoding: Encoding, stored: &[u8]) -> Result<usize, BlobError> {
+    let size = usize::try_from(content.size).map_err(|_| BlobError::Damaged)?;
+    let limit = match encoding {
+        Encoding::Raw => limits::BLOB_MAX,
+        Encoding::Zstd => limits::COMPRESSED_BLOB_MAX,
+    };
+    if content.size > limit || (encoding == Encoding::Raw && stored.len() != size) {
+        return Err(BlobError::Damaged);
+    }
+    Ok(size)
 }
 
 /// Takes one content out of its stored bytes and checks it.
@@ -122,14 +163,7 @@ pub fn unpack_one(
     encoding: Encoding,
     stored: &[u8],
 ) -> Result<Verified<Vec<u8>>, BlobError> {
-    let size = usize::try_from(content.size).map_err(|_| BlobError::Damaged)?;
-    let limit = match encoding {
-        Encoding::Raw => limits::BLOB_MAX,
-        Encoding::Zstd => limits::COMPRESSED_BLOB_MAX,
-    };
-    if content.size > limit || (encoding == Encoding::Raw && stored.len() != size) {
-        return Err(BlobError::Damaged);
-    }
+    let size = sized(content, encoding, stored)?;
     let raw = match encoding {
         Encoding::Raw => stored.to_vec(),
         Encoding::Zstd => zstd::bulk::decompress(stored, size).map_err(|_| BlobError::Damaged)?,
@@ -189,6 +223,14 @@ impl<'a> Bundle<'a> {
     /// As [`unpack`].
     pub fn contents(&self) -> Result<Vec<Verified<Vec<u8>>>, BlobError> {
         unpack(&self.head.entry.claim.outcome, &self.head.table, self.body)
+    }
+
+    /// Checks all contents against their digests.
+    ///
+    /// # Errors
+    /// As [`unpack`].
+    pub fn verify(&self) -> Result<(), BlobError> {
+        verify(&self.head.entry.claim.outcome, &self.head.table, self.body)
     }
 }
 

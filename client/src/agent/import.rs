@@ -90,7 +90,7 @@ impl Judge<'_> {
             Some(bytes) => self.alias_target(answered.key, bytes, &entry.claim)?,
         };
         self.entry(entry, named, answered.stamp)?;
-        bundle.contents().map_err(|_| Verdict::Distrusted(Distrust::Digest))?;
+        bundle.verify().map_err(|_| Verdict::Distrusted(Distrust::Digest))?;
         let body = bundle.body.to_vec();
         let vetted = Vetted {
             key: answered.key,

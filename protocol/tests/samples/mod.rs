@@ -63,7 +63,12 @@ fn records() -> Vec<Sample> {
         Sample {
             name: "bundle",
             bytes: bundle_bytes(),
-            accepts: |bytes| Bundle::parse(bytes).is_ok_and(|bundle| bundle.contents().is_ok()),
+            accepts: |bytes| {
+                Bundle::parse(bytes).is_ok_and(|bundle| {
+                    assert_eq!(bundle.contents().map(drop), bundle.verify());
+                    bundle.verify().is_ok()
+                })
+            },
             again: |bytes| {
                 let bundle = Bundle::parse(bytes).ok()?;
                 Some(bundle::encode(&bundle.head.entry, &bundle.head.table, bundle.body))

@@ -128,17 +128,39 @@ impl Seeker {
         }
     }
 
+    /// Asks one owner. A node answers with the first key that has an entry: one that is not accepted must not hide those behind it.
     async fn ask(&self, owner: Node, keys: &[EntryKey], query: &Query<'_>) -> Sought<Box<Imported>> {
+        let mut keys = keys.to_vec();
+        let mut distrusted = None;
+        loop {
+            let found = match self.first_of(&owner, &keys, query).await {
+                Ok(found) => found,
+                Err(Sought::Missed) => return distrusted.map_or(Sought::Missed, Sought::Distrusted),
+                Err(other) => return other,
+            };
+            let named = found.key;
+            match self.import(&owner, found, &keys, query).await {
+                Sought::Distrusted(reason) if keys.len() > 1 && keys.contains(&named) => {
+                    keys.retain(|key| *key != named);
+                    distrusted = Some(reason);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn first_of(
+        &self,
+        owner: &Node,
+        keys: &[EntryKey],
+        query: &Query<'_>,
+    ) -> Result<Found, Sought<Box<Imported>>> {
         let request =
             Find { epoch: self.ring.epoch(), namespace: query.namespace.clone(), keys: keys.to_vec() };
         let answer = self
             .ring
-            .ask(&owner, query.deadline, async move |cache, context| cache.find(context, request).await);
-        match answer.await {
-            Ok(Some(found)) => self.import(&owner, found, keys, query).await,
-            Ok(None) => Sought::Missed,
-            Err(reason) => Sought::no_answer(reason),
-        }
+            .ask(owner, query.deadline, async move |cache, context| cache.find(context, request).await);
+        answer.await.map_err(Sought::no_answer)?.ok_or(Sought::Missed)
     }
 
     /// Judges what a node says to have found under one of `keys`.

@@ -16,6 +16,11 @@ use dccache_protocol::service::{
 use dccache_storage::PutOutcome;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the owner of an alias's target may take for a bundle that comes along unasked.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// Most nodes asked for one record: the owners under two layouts with the most replicas.
 const ASKED_MAX: usize = 2 * dccache_protocol::limits::REPLICAS_MAX;
@@ -142,14 +147,16 @@ pub(crate) async fn manifests(core: &Arc<Core>, request: &FindManifests) -> Resu
     Ok(found)
 }
 
-/// Returns the bundle of a key when this node holds it and it is small.
+/// Returns the bundle of a key when it is small and this node holds it, or the owner of an alias's target answers at once: a hop between
+/// nodes is shorter than a second one of the client.
 async fn at_hand(core: &Arc<Core>, namespace: &Namespace, key: EntryKey) -> Option<Found> {
     let record = core.shelf.get(key.record_id(namespace)).await?;
     let (alias, record) = match record.kind {
         RecordKind::Bundle => (None, record),
         RecordKind::Alias => {
             let claim = believed_alias(core, &record)?;
-            let target = core.shelf.get(claim.target.record_id(namespace)).await?;
+            let reached = timeout(AT_ONCE, reach(core, claim.target.record_id(namespace))).await.ok()?;
+            let Some(Reached::Record(target)) = reached else { return None };
             led_to(core, &claim, &target)?;
             (Some(Bytes(record.payload.to_vec())), target)
         }

@@ -10,4 +10,5 @@ mod liar;
 mod names;
 mod process;
 mod refusals;
+mod suggestions;
 mod support;

@@ -1,5 +1,6 @@
 //! Whole-system proof: what the tests of this package share to start real processes on real sources, and to break them.
 
+mod agents;
 mod binaries;
 mod checkout;
 mod impostor;
@@ -10,6 +11,7 @@ mod site;
 mod sources;
 mod waiting;
 
+pub use agents::{LONG, Machine, Manifests, PLENTY_MS, Sample};
 pub use binaries::Binaries;
 pub use checkout::Checkout;
 pub use impostor::{BlackHole, Impostor};

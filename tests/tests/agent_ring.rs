@@ -2,133 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its functions share")]
 
 use dccache::agent::ask;
-use dccache::agent::line::Line;
-use dccache::agent::place::Place;
-use dccache::agent::start::{BACK_OFF_MS, Starter};
-use dccache::loopback::{Interrupt, NodeProcess, Workstation};
-use dccache_protocol::bundle::{Body, unpack};
-use dccache_protocol::digest::Digest;
-use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
-use dccache_protocol::ids::{Namespace, ToolchainId};
-use dccache_protocol::keys::{EntryKey, PreprocessedKey};
-use dccache_protocol::local::{Job, Reply, Request, Unavailable, Vetted};
-use dccache_protocol::time::UnixMillis;
-use dccache_tests::Binaries;
+use dccache::loopback::{Interrupt, NodeProcess};
+use dccache_protocol::local::{Reply, Unavailable};
+use dccache_tests::{Binaries, LONG, Machine, PLENTY_MS, Sample};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// Bound that only ends a test which would never end.
-const LONG: Duration = Duration::from_secs(60);
-
-/// Budget of look-ups that are expected to succeed: debug builds on a busy machine are slow.
-const PLENTY_MS: u32 = 20_000;
-
-/// Before anything that a back-off could have remembered.
-const NOW: UnixMillis = UnixMillis(BACK_OFF_MS);
-
-struct Client {
-    workstation: Workstation,
-    starter: Starter,
-}
-
-impl Client {
-    fn new(home: &Path, name: &str, programs: &Binaries) -> Self {
-        let workstation = Workstation::new(&home.join(name), &programs.dccache);
-        let place = Place::new(workstation.directory());
-        Self { workstation, starter: Starter { place, program: programs.dccache.clone() } }
-    }
-
-    fn joined(home: &Path, name: &str, programs: &Binaries, node: &NodeProcess) -> Self {
-        let client = Self::new(home, name, programs);
-        client.workstation.join(&node.token("--client").unwrap()).unwrap();
-        client
-    }
-
-    fn line(&self) -> Line {
-        self.starter.reach(LONG, NOW).unwrap()
-    }
-
-    fn push(&self, sample: &Sample) -> Reply {
-        let Sample { key, outcome, body } = sample;
-        let job = Job {
-            namespace: Namespace::default(),
-            key: *key,
-            also: Vec::new(),
-            manifest: None,
-            argv: vec![b"cc".to_vec()],
-            environment: Vec::new(),
-            working_directory: b"/".to_vec(),
-            root: b"/".to_vec(),
-            toolchain: outcome.toolchain,
-            inputs: Vec::new(),
-            absent: Vec::new(),
-            roles: vec![OutputRole::Object],
-            expected_ms: 1,
-        };
-        let request =
-            Request::Push { job: Box::new(job), outcome: outcome.clone(), table: body.table.clone() };
-        self.line().call(&request, &body.bytes, LONG).unwrap().0
-    }
-
-    fn find(&self, key: EntryKey, budget_ms: u32) -> (Reply, Vec<u8>) {
-        let request = Request::Find { namespace: Namespace::default(), keys: vec![key], budget_ms };
-        self.line().call(&request, &[], LONG).unwrap()
-    }
-
-    fn flush(&self) {
-        let output = self.workstation.command().args(["agent", "flush", "--timeout", "60"]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn pid(&self) -> Pid {
-        let pid = ask::status(&self.starter.place).unwrap().pid;
-        Pid::from_raw(pid.cast_signed()).unwrap()
-    }
-
-    fn code(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let output = self.workstation.command().args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
-    }
-}
-
-struct Sample {
-    key: EntryKey,
-    outcome: Outcome,
-    body: Body,
-}
-
-impl Sample {
-    /// Makes a compile of `size` bytes that no other seed has; they do not compress.
-    fn new(seed: u32, size: usize) -> Self {
-        let mut object = Vec::with_capacity(size + 32);
-        let mut digest = Digest::of(&seed.to_le_bytes());
-        while object.len() < size {
-            object.extend_from_slice(digest.as_bytes());
-            digest = Digest::of(digest.as_bytes());
-        }
-        object.truncate(size);
-        let outcome = Outcome {
-            outputs: vec![Output { role: OutputRole::Object, content: BlobRef::of(&object) }],
-            stdout: BlobRef::of(b""),
-            stderr: BlobRef::of(b"warning"),
-            exit_code: 0,
-            toolchain: ToolchainId::from_digest(Digest::of(b"toolchain")),
-            class: Comparability::Reproducible,
-            wall_ms: 10,
-            cpu_ms: 10,
-        };
-        let key = EntryKey::Preprocessed(PreprocessedKey::from_digest(digest));
-        Self { key, outcome, body: Body::pack([object.as_slice(), b"", b"warning"]) }
-    }
-
-    fn assert_found(&self, (reply, body): &(Reply, Vec<u8>)) {
-        let Reply::Found(vetted) = reply else { panic!("{reply:?}") };
-        let Vetted { key, outcome, table, .. } = &**vetted;
-        assert_eq!((key, outcome), (&self.key, &self.outcome));
-        assert_eq!(unpack(outcome, table, body).unwrap().len(), 3);
-    }
-}
 
 fn found_cluster(home: &Path, programs: &Binaries) -> NodeProcess {
     NodeProcess::found(&programs.node, home, &Interrupt::default()).unwrap()
@@ -147,8 +26,8 @@ fn what_one_machine_pushes_another_finds_small_and_large() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let node = found_cluster(home.path(), &programs);
     let (one, two) = (
-        Client::joined(home.path(), "one", &programs, &node),
-        Client::joined(home.path(), "two", &programs, &node),
+        Machine::joined(home.path(), "one", &programs, &node),
+        Machine::joined(home.path(), "two", &programs, &node),
     );
     let samples: Vec<Sample> = [10, 20_000, 300 << 10, 5 << 20]
         .iter()
@@ -161,7 +40,7 @@ fn what_one_machine_pushes_another_finds_small_and_large() {
     }
     one.flush();
     for sample in &samples {
-        sample.assert_found(&two.find(sample.key, PLENTY_MS));
+        sample.assert_found(sample.key, &two.find(sample.key, PLENTY_MS));
     }
     let status = ask::status(&one.starter.place).unwrap();
     assert_eq!((status.pushed, status.waiting, status.dropped), (samples.len() as u64, 0, 0));
@@ -174,8 +53,8 @@ fn what_one_machine_pushes_another_finds_small_and_large() {
 fn an_agent_killed_between_queueing_and_pushing_loses_nothing() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let mut node = found_cluster(home.path(), &programs);
-    let one = Client::joined(home.path(), "one", &programs, &node);
-    let two = Client::joined(home.path(), "two", &programs, &node);
+    let one = Machine::joined(home.path(), "one", &programs, &node);
+    let two = Machine::joined(home.path(), "two", &programs, &node);
     node.kill();
     let samples: Vec<Sample> = (0..12).map(|seed| Sample::new(seed, 1000 * (seed as usize + 1))).collect();
     for sample in &samples {
@@ -185,7 +64,7 @@ fn an_agent_killed_between_queueing_and_pushing_loses_nothing() {
     node.restart(&Interrupt::default()).unwrap();
     one.flush();
     for sample in &samples {
-        sample.assert_found(&two.find(sample.key, PLENTY_MS));
+        sample.assert_found(sample.key, &two.find(sample.key, PLENTY_MS));
     }
     assert_eq!(std::fs::read_dir(one.starter.place.journal()).unwrap().count(), 0);
 }
@@ -194,7 +73,7 @@ fn an_agent_killed_between_queueing_and_pushing_loses_nothing() {
 fn a_node_that_accepts_and_never_answers_costs_one_budget_and_then_nothing() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let node = found_cluster(home.path(), &programs);
-    let client = Client::joined(home.path(), "one", &programs, &node);
+    let client = Machine::joined(home.path(), "one", &programs, &node);
     let key = Sample::new(1, 10).key;
     assert_eq!(client.find(key, PLENTY_MS).0, Reply::Missed);
     signal(pid_of(&node), Signal::STOP);
@@ -209,7 +88,7 @@ fn a_node_that_accepts_and_never_answers_costs_one_budget_and_then_nothing() {
 fn a_dead_ring_is_unreachable_and_soon_not_asked_at_all() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let mut node = found_cluster(home.path(), &programs);
-    let client = Client::joined(home.path(), "one", &programs, &node);
+    let client = Machine::joined(home.path(), "one", &programs, &node);
     node.kill();
     let key = Sample::new(1, 10).key;
     let answers: Vec<Reply> = (0..8).map(|_| client.find(key, 300).0).collect();
@@ -221,7 +100,7 @@ fn a_dead_ring_is_unreachable_and_soon_not_asked_at_all() {
 fn a_new_node_is_learned_without_a_restart_and_one_of_two_may_die() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let first = found_cluster(home.path(), &programs);
-    let client = Client::joined(home.path(), "one", &programs, &first);
+    let client = Machine::joined(home.path(), "one", &programs, &first);
     let old = Sample::new(1, 1000);
     assert_eq!(client.push(&old), Reply::Queued);
     client.flush();
@@ -238,7 +117,7 @@ fn a_new_node_is_learned_without_a_restart_and_one_of_two_may_die() {
     assert!(status.epoch > before && status.nodes.len() == 2, "{status:?}");
     second.kill();
     for sample in samples.iter().chain([&old]) {
-        sample.assert_found(&client.find(sample.key, PLENTY_MS));
+        sample.assert_found(sample.key, &client.find(sample.key, PLENTY_MS));
     }
 }
 
@@ -249,8 +128,8 @@ fn a_replica_that_does_not_answer_in_time_is_passed_over_for_the_other_one() {
     let token = first.token("--node").unwrap();
     let second = NodeProcess::join(&programs.node, home.path(), 2, &token, &Interrupt::default()).unwrap();
     let (one, two) = (
-        Client::joined(home.path(), "one", &programs, &first),
-        Client::joined(home.path(), "two", &programs, &first),
+        Machine::joined(home.path(), "one", &programs, &first),
+        Machine::joined(home.path(), "two", &programs, &first),
     );
     let samples: Vec<Sample> = (0..16).map(|seed| Sample::new(seed, 2000)).collect();
     for sample in &samples {
@@ -259,7 +138,7 @@ fn a_replica_that_does_not_answer_in_time_is_passed_over_for_the_other_one() {
     one.flush();
     signal(pid_of(&second), Signal::STOP);
     for sample in &samples {
-        sample.assert_found(&two.find(sample.key, PLENTY_MS));
+        sample.assert_found(sample.key, &two.find(sample.key, PLENTY_MS));
     }
     signal(pid_of(&second), Signal::CONT);
 }
@@ -271,7 +150,7 @@ fn what_only_one_of_two_nodes_took_stays_in_the_journal_until_both_have_it() {
     let token = first.token("--node").unwrap();
     let mut second =
         NodeProcess::join(&programs.node, home.path(), 2, &token, &Interrupt::default()).unwrap();
-    let client = Client::joined(home.path(), "one", &programs, &first);
+    let client = Machine::joined(home.path(), "one", &programs, &first);
     let (warm, sample) = (Sample::new(1, 1000), Sample::new(2, 1000));
     assert_eq!(client.push(&warm), Reply::Queued);
     client.flush();
@@ -280,7 +159,7 @@ fn what_only_one_of_two_nodes_took_stays_in_the_journal_until_both_have_it() {
     assert_eq!(client.code(&["agent", "flush", "--timeout", "2"]).0, Some(1), "accepted is not acknowledged");
     let status = ask::status(&client.starter.place).unwrap();
     assert_eq!((status.pushed, status.waiting), (1, 1), "{status:?}");
-    sample.assert_found(&client.find(sample.key, PLENTY_MS));
+    sample.assert_found(sample.key, &client.find(sample.key, PLENTY_MS));
 
     second.restart(&Interrupt::default()).unwrap();
     client.flush();
@@ -288,14 +167,14 @@ fn what_only_one_of_two_nodes_took_stays_in_the_journal_until_both_have_it() {
     assert_eq!((status.pushed, status.waiting), (2, 0), "{status:?}");
     // Acknowledged is kept: either node may go now.
     first.kill();
-    sample.assert_found(&client.find(sample.key, PLENTY_MS));
+    sample.assert_found(sample.key, &client.find(sample.key, PLENTY_MS));
 }
 
 #[test]
 fn every_failed_join_says_why_in_one_line_with_its_own_code_and_changes_nothing() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let mut node = found_cluster(home.path(), &programs);
-    let client = Client::new(home.path(), "one", &programs);
+    let client = Machine::new(home.path(), "one", &programs);
     let said = |arguments: &[&str], code: i32, part: &str| {
         let (found, line) = client.code(arguments);
         assert_eq!(found, Some(code), "{line}");
@@ -324,8 +203,8 @@ fn force_replaces_the_membership_of_another_cluster_and_joining_again_keeps_the_
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let elsewhere = tempfile::tempdir().unwrap();
     let (one, two) = (found_cluster(home.path(), &programs), found_cluster(elsewhere.path(), &programs));
-    let client = Client::joined(home.path(), "one", &programs, &one);
-    let signer = |client: &Client| {
+    let client = Machine::joined(home.path(), "one", &programs, &one);
+    let signer = |client: &Machine| {
         client.line();
         ask::status(&client.starter.place).unwrap().signer
     };
@@ -337,20 +216,20 @@ fn force_replaces_the_membership_of_another_cluster_and_joining_again_keeps_the_
     let sample = Sample::new(1, 10);
     assert_eq!(client.push(&sample), Reply::Queued);
     client.flush();
-    sample.assert_found(&client.find(sample.key, PLENTY_MS));
+    sample.assert_found(sample.key, &client.find(sample.key, PLENTY_MS));
 }
 
 #[test]
 fn a_reader_finds_and_its_pushes_are_refused_before_they_cost_anything() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let node = found_cluster(home.path(), &programs);
-    let writer = Client::joined(home.path(), "writer", &programs, &node);
-    let reader = Client::new(home.path(), "reader", &programs);
+    let writer = Machine::joined(home.path(), "writer", &programs, &node);
+    let reader = Machine::new(home.path(), "reader", &programs);
     reader.workstation.join(&node.token("--reader").unwrap()).unwrap();
     let sample = Sample::new(1, 1000);
     assert_eq!(writer.push(&sample), Reply::Queued);
     writer.flush();
-    sample.assert_found(&reader.find(sample.key, PLENTY_MS));
+    sample.assert_found(sample.key, &reader.find(sample.key, PLENTY_MS));
     assert_eq!(reader.push(&sample), Reply::Unavailable(Unavailable::Refused));
 }
 
@@ -358,21 +237,21 @@ fn a_reader_finds_and_its_pushes_are_refused_before_they_cost_anything() {
 fn a_stricter_policy_distrusts_what_it_does_not_name() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let node = found_cluster(home.path(), &programs);
-    let writer = Client::joined(home.path(), "writer", &programs, &node);
-    let strict = Client::joined(home.path(), "strict", &programs, &node);
+    let writer = Machine::joined(home.path(), "writer", &programs, &node);
+    let strict = Machine::joined(home.path(), "strict", &programs, &node);
     strict.workstation.run(&["config", "set", "trust_accept", "self,role:ci"]).unwrap();
     let (own, foreign) = (Sample::new(1, 1000), Sample::new(2, 1000));
     assert_eq!((strict.push(&own), writer.push(&foreign)), (Reply::Queued, Reply::Queued));
     strict.flush();
     writer.flush();
-    own.assert_found(&strict.find(own.key, PLENTY_MS));
+    own.assert_found(own.key, &strict.find(own.key, PLENTY_MS));
     let reply = strict.find(foreign.key, PLENTY_MS).0;
     assert_eq!(reply, Reply::Distrusted(dccache_protocol::local::Distrust::Signer));
     assert_eq!(ask::status(&strict.starter.place).unwrap().distrusted, 1);
 }
 
 /// Runs the doctor and returns the line about the first node, the exit code and the names of everything that fails.
-fn doctor(client: &Client, variables: &[(&str, &str)]) -> (String, Option<i32>, Vec<String>) {
+fn doctor(client: &Machine, variables: &[(&str, &str)]) -> (String, Option<i32>, Vec<String>) {
     let mut command = client.workstation.command();
     let output = command.args(["doctor", "--json"]).envs(variables.iter().copied()).output().unwrap();
     let checks: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
@@ -386,7 +265,7 @@ fn doctor(client: &Client, variables: &[(&str, &str)]) -> (String, Option<i32>, 
 fn the_doctor_names_a_dead_a_silent_and_a_foreign_node_and_clocks_that_are_wrong() {
     let (home, programs) = (tempfile::tempdir().unwrap(), Binaries::find());
     let mut node = found_cluster(home.path(), &programs);
-    let client = Client::joined(home.path(), "one", &programs, &node);
+    let client = Machine::joined(home.path(), "one", &programs, &node);
     let (found, code, failing) = doctor(&client, &[]);
     assert!(found.contains("answers in") && code == Some(0) && failing.is_empty(), "{found} {failing:?}");
     let at = |hours: i64| (hours * 3_600_000).to_string();
@@ -433,7 +312,7 @@ fn statistics_of_the_ring_are_summed_over_its_nodes() {
         let node = NodeProcess::join(&programs.node, home.path(), number, &token, &Interrupt::default());
         nodes.push(node.unwrap());
     }
-    let client = Client::joined(home.path(), "one", &programs, &nodes[0]);
+    let client = Machine::joined(home.path(), "one", &programs, &nodes[0]);
     for seed in 0..12 {
         assert_eq!(client.push(&Sample::new(seed, 1000)), Reply::Queued);
     }

@@ -1,0 +1,235 @@
+//! A machine with an empty store is served by the ring without its preprocessor, and a build sees no difference.
+#![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
+
+use dccache_protocol::digest::Digest;
+use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath, direct_key};
+use dccache_protocol::local::Reply;
+use dccache_tests::{Effect, Machine, Ring, Sample, Site, send, until};
+use rustix::process::Signal;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+const OUTPUTS: [&str; 2] = ["a.o", "a.d"];
+
+/// Writes the sources of a project, and of another unit that only makes a machine know its compiler and start its agent.
+fn write_sources(site: &Site) {
+    std::fs::create_dir_all(site.file("include")).unwrap();
+    site.write("include/b.h", "#pragma once\nstatic inline int twice(int x) { return 2 * x; }\n");
+    site.write("include/a.h", "#include <stddef.h>\n#include \"b.h\"\n#define LIMIT 7\n");
+    site.write("a.c", "#include \"a.h\"\nint f(int x) { int unused; return twice(x) + LIMIT; }\n");
+    site.write("warm.c", "int warm(void) { return 1; }\n");
+}
+
+fn words<'a>(compiler: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec![compiler, "-O1", "-Wall", "-Iinclude", "-MD"];
+    words.extend(more);
+    words.extend(["-c", "a.c", "-o", "a.o"]);
+    words
+}
+
+/// Compiles another unit with the same options: afterwards the toolchain is known and an agent runs.
+fn warm(site: &Site, words: &[&str]) {
+    let words: Vec<&str> =
+        words.iter().map(|word| word.strip_prefix("a.c").map_or(*word, |_| "warm.c")).collect();
+    assert_eq!(site.ours(&words, &[]).code, Some(0));
+}
+
+/// Compiles through the wrapper, and returns what a build sees and how many programs were started, the wrapper included.
+fn traced(site: &Site, words: &[&str]) -> (Effect, usize) {
+    let (log, ours) = (site.work().with_file_name("execve"), site.command());
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-e", "trace=execve", "-o"]).arg(&log).arg(ours.get_program()).args(words);
+    command.current_dir(site.work());
+    for (name, value) in ours.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    OUTPUTS.iter().for_each(|name| drop(std::fs::remove_file(site.file(name))));
+    let output = command.output().expect("strace can be started; .ci/setup installs it");
+    let effect = Effect {
+        code: output.status.code(),
+        signal: output.status.signal(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        outputs: OUTPUTS.iter().map(|name| std::fs::read(site.file(name)).ok()).collect(),
+    };
+    let started = std::fs::read_to_string(&log).unwrap();
+    (effect, started.lines().filter(|line| line.contains("execve(") && line.ends_with("= 0")).count())
+}
+
+/// Asserts that a machine is served by the ring, by its wrapper alone, as if its compiler had run.
+fn assert_served_directly(site: &Site, words: &[&str]) {
+    let before = (site.count("/hits/ring"), site.count("/hits/direct"));
+    let plain = site.plain(words, &OUTPUTS);
+    let (ours, started) = traced(site, words);
+    assert!(plain == ours, "{words:?}: {} but {}", plain.shown(), ours.shown());
+    let after = (site.count("/hits/ring"), site.count("/hits/direct"));
+    assert_eq!(after, (before.0 + 1, before.1 + 1), "{words:?}: {}", site.run(&["explain", "last"]).stdout);
+    assert_eq!(started, 1, "{words:?}: no preprocessor, no compiler");
+}
+
+fn flush(site: &Site) {
+    site.workstation().flush().unwrap();
+}
+
+#[test]
+fn another_checkout_on_an_empty_machine_is_served_without_a_preprocessor() {
+    let ring = Ring::of(2);
+    let (one, two) = (ring.site("one"), ring.site("two"));
+    for site in [&one, &two] {
+        write_sources(site);
+    }
+    for compiler in ["gcc", "clang"] {
+        let words = words(compiler, &[]);
+        one.assert_as_without(&words, &OUTPUTS);
+        flush(&one);
+        warm(&two, &words);
+        assert_served_directly(&two, &words);
+    }
+    assert_eq!((one.count("/misses"), two.count("/misses")), (2, 2), "the second machine compiled what warmed it");
+}
+
+#[test]
+fn the_same_checkout_on_an_empty_machine_is_served_with_debug_information_that_names_its_directory() {
+    let ring = Ring::of(2);
+    let site = |state: &str| {
+        let state = ring.home().join(state);
+        let site = Site::with_state(ring.home(), "checkout", &state, &ring.programs);
+        site.join(&ring.nodes[0]);
+        site
+    };
+    let (one, two) = (site("state-one"), site("state-two"));
+    write_sources(&one);
+    for compiler in ["gcc", "clang"] {
+        let words = words(compiler, &["-g"]);
+        one.assert_as_without(&words, &OUTPUTS);
+        flush(&one);
+        warm(&two, &words);
+        assert_served_directly(&two, &words);
+    }
+}
+
+#[test]
+fn a_changed_header_is_no_hit_and_a_header_that_went_back_is_one() {
+    let ring = Ring::of(1);
+    let (one, two) = (ring.site("one"), ring.site("two"));
+    for site in [&one, &two] {
+        write_sources(site);
+    }
+    let words = words("gcc", &[]);
+    one.assert_as_without(&words, &OUTPUTS);
+    flush(&one);
+    two.write("include/b.h", "#pragma once\nstatic inline int twice(int x) { return 3 * x; }\n");
+    two.assert_as_without(&words, &OUTPUTS);
+    assert_eq!((two.count("/hits/ring"), two.count("/misses")), (0, 1));
+    flush(&two);
+    // Each machine gets the other's variant, though both have the same paths.
+    two.forget();
+    write_sources(&two);
+    assert_served_directly(&two, &words);
+    // A header that would be found first from now on.
+    two.write("b.h", "#pragma once\nstatic inline int twice(int x) { return 4 * x; }\n");
+    two.write("include/stddef.h", "#define NOTHING\n");
+    two.forget();
+    two.assert_as_without(&words, &OUTPUTS);
+    assert_eq!(two.count("/hits/ring"), 1, "{}", two.run(&["explain", "last"]).stdout);
+}
+
+#[test]
+fn what_one_machine_found_by_its_text_the_next_one_finds_without_though_the_agent_was_killed_in_between() {
+    let ring = Ring::of(2);
+    let sites = ["one", "two", "three"].map(|name| ring.site(name));
+    sites.iter().for_each(write_sources);
+    let [one, two, three] = &sites;
+    let words = words("gcc", &[]);
+    one.run(&["config", "set", "direct_mode", "false"]);
+    one.assert_as_without(&words, &OUTPUTS);
+    flush(one);
+    two.assert_as_without(&words, &OUTPUTS);
+    assert_eq!((two.count("/hits/ring"), two.count("/hits/direct")), (1, 0));
+    let pid = two.agent()["pid"].as_u64().unwrap();
+    send(pid, Signal::KILL);
+    until("the agent ends", || (!Path::new(&format!("/proc/{pid}/cwd")).exists()).then_some(()));
+    flush(two);
+    warm(three, &words);
+    assert_served_directly(three, &words);
+}
+
+/// The manifest key of a machine's only command, from the name of its file.
+fn manifest_of(site: &Site) -> ManifestKey {
+    let files = dccache_tests::files_below(&site.state().join("objects"));
+    let names = files.iter().filter_map(|file| file.file_name()?.to_str()?.strip_prefix("m-"));
+    let keys: Vec<&str> = names.collect();
+    let [key] = keys.as_slice() else { panic!("{files:?}") };
+    ManifestKey::from_digest(Digest::from_hex(key).unwrap())
+}
+
+#[test]
+fn a_manifest_that_leaves_out_a_header_or_names_what_is_no_file_leads_to_no_wrong_hit() {
+    let ring = Ring::of(1);
+    let (one, two) = (ring.site("one"), ring.site("two"));
+    for site in [&one, &two] {
+        write_sources(site);
+    }
+    let words = words("gcc", &[]);
+    one.assert_as_without(&words, &OUTPUTS);
+    flush(&one);
+    let signer = one.agent()["signer"].as_str().unwrap().to_owned();
+    two.run(&["config", "set", "trust_accept", &format!("signer:{signer}")]);
+    let mallory = Machine::joined(ring.home(), "mallory", &ring.programs, &ring.nodes[0]);
+    let manifest = manifest_of(&one);
+    // Signed by somebody whom nobody accepts, under the key that a victim derives from the source alone; and what must not be opened.
+    let source = std::fs::read(one.file("a.c")).unwrap();
+    let path = |name: &str| RootPath::Root(name.as_bytes().to_vec());
+    let alone = vec![(path("a.c"), Digest::of(&source))];
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        two.file("fifo"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let absolute = |name: &str| RootPath::Absolute(name.as_bytes().to_vec());
+    let absurd = ["/dev/zero", "/proc/self/mem", "/dev/stdin"].map(|name| (absolute(name), Digest::of(b"")));
+    for (number, inputs) in
+        [vec![(path("fifo"), Digest::of(b""))], absurd.to_vec(), vec![(path("../../x\n"), Digest::of(b""))], alone]
+            .into_iter()
+            .enumerate()
+    {
+        let direct = EntryKey::Direct(direct_key(manifest, &inputs, &[]));
+        let sample = Sample::new(number as u32, 1000);
+        let sample = Sample { key: direct, manifest: Some(manifest), inputs, ..sample };
+        assert_eq!(mallory.push(&sample), Reply::Queued);
+        mallory.flush();
+    }
+    warm(&two, &words);
+    assert_served_directly(&two, &words);
+}
+
+#[test]
+fn a_ring_that_hangs_costs_one_budget_and_the_next_compile_none() {
+    let ring = Ring::of(1);
+    let (one, two) = (ring.site("one"), ring.site("two"));
+    for site in [&one, &two] {
+        write_sources(site);
+    }
+    let words = words("gcc", &[]);
+    one.assert_as_without(&words, &OUTPUTS);
+    flush(&one);
+    warm(&two, &words);
+    flush(&two);
+    send(u64::from(ring.nodes[0].pid()), Signal::STOP);
+    two.assert_as_without(&words, &OUTPUTS);
+    two.forget();
+    two.assert_as_without(&words, &OUTPUTS);
+    send(u64::from(ring.nodes[0].pid()), Signal::CONT);
+    // Both look-ups of the first compile share its budget; those of the second meet an open breaker.
+    let agent = two.agent();
+    assert_eq!(two.count("/hits/ring"), 0);
+    assert!(two.faults("ring_timed_out") >= 1 && two.faults("ring_breaker_open") >= 1, "{}", two.stats());
+    assert_eq!(agent["pid"], two.agent()["pid"]);
+}

@@ -223,8 +223,11 @@ pub enum Distrust {
 /// An entry that passed verification and policy; its body travels as the attachment. Its blobs are checked by whoever takes them out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vetted {
-    /// Under which key.
+    /// Under which key it was found.
     pub key: EntryKey,
+    /// Under which key the bundle lies: that one, or the target of the alias that led to it. A further alias must lead there, for none leads to
+    /// an alias.
+    pub lies: EntryKey,
     /// What the compile gave.
     pub outcome: Outcome,
     /// Who signed it.

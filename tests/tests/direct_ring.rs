@@ -89,7 +89,11 @@ fn another_checkout_on_an_empty_machine_is_served_without_a_preprocessor() {
         warm(&two, &words);
         assert_served_directly(&two, &words);
     }
-    assert_eq!((one.count("/misses"), two.count("/misses")), (2, 2), "the second machine compiled what warmed it");
+    assert_eq!(
+        (one.count("/misses"), two.count("/misses")),
+        (2, 2),
+        "the second machine compiled what warmed it"
+    );
 }
 
 #[test]
@@ -195,10 +199,14 @@ fn a_manifest_that_leaves_out_a_header_or_names_what_is_no_file_leads_to_no_wron
     .unwrap();
     let absolute = |name: &str| RootPath::Absolute(name.as_bytes().to_vec());
     let absurd = ["/dev/zero", "/proc/self/mem", "/dev/stdin"].map(|name| (absolute(name), Digest::of(b"")));
-    for (number, inputs) in
-        [vec![(path("fifo"), Digest::of(b""))], absurd.to_vec(), vec![(path("../../x\n"), Digest::of(b""))], alone]
-            .into_iter()
-            .enumerate()
+    for (number, inputs) in [
+        vec![(path("fifo"), Digest::of(b""))],
+        absurd.to_vec(),
+        vec![(path("../../x\n"), Digest::of(b""))],
+        alone,
+    ]
+    .into_iter()
+    .enumerate()
     {
         let direct = EntryKey::Direct(direct_key(manifest, &inputs, &[]));
         let sample = Sample::new(number as u32, 1000);

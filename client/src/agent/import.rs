@@ -94,6 +94,7 @@ impl Judge<'_> {
         let body = bundle.body.to_vec();
         let vetted = Vetted {
             key: answered.key,
+            lies: named,
             signer: entry.claim.signer,
             trust_epoch: self.signers.number(),
             outcome: bundle.head.entry.claim.outcome,

@@ -36,6 +36,8 @@ pub enum Answer {
     Found {
         /// Under which key.
         key: EntryKey,
+        /// Under which key its bundle lies on the ring: that one, or the one that it is a second name of.
+        lies: EntryKey,
         /// The entry.
         entry: Box<LocalEntry>,
     },
@@ -89,8 +91,9 @@ impl<'a> Link<'a> {
         let request = |budget_ms| Request::Find { namespace, keys: keys.to_vec(), budget_ms };
         match self.look_up(request, budget_ms) {
             Ok((Reply::Found(vetted), bytes)) if keys.contains(&vetted.key) => {
+                let lies = vetted.lies;
                 let (key, entry) = imported(*vetted, bytes);
-                Answer::Found { key, entry }
+                Answer::Found { key, lies, entry }
             }
             Ok((Reply::Missed, _)) => Answer::Missed,
             Ok(_) => Answer::Fault("agent_malformed"),
@@ -205,7 +208,7 @@ impl<'a> Link<'a> {
 }
 
 fn imported(vetted: Vetted, bytes: Vec<u8>) -> (EntryKey, Box<LocalEntry>) {
-    let Vetted { key, outcome, signer, trust_epoch, table } = vetted;
+    let Vetted { key, outcome, signer, trust_epoch, table, .. } = vetted;
     let origin = Origin::Imported { signer, trust_epoch };
     (key, Box::new(LocalEntry::new(origin, outcome, Body { table, bytes })))
 }

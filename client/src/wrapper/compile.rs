@@ -78,7 +78,11 @@ impl Setting<'_> {
     ) -> bool {
         let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
-        if delivered && !self.config.read_only && self.keep(store, &hit.key, &hit.entry, tally) {
+        // Here it lies as on the ring, so that every further name leads to the bundle itself.
+        if delivered && !self.config.read_only && self.keep(store, &hit.lies, &hit.entry, tally) {
+            if hit.key != hit.lies {
+                let _ = store.put_alias(&hit.key, &hit.lies);
+            }
             self.attach(known, &hit, direct, store, link, tally);
         }
         delivered

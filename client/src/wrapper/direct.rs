@@ -154,7 +154,7 @@ impl Setting<'_> {
             return None;
         }
         match link.find(&keys, budget) {
-            Answer::Found { key, entry } => {
+            Answer::Found { key, entry, .. } => {
                 let at = derived.iter().position(|(_, derived, _)| *derived == key)?;
                 let (manifest, key, footprint) = derived.swap_remove(at);
                 Some(DirectHit { manifest, key, lies: key, footprint, entry })

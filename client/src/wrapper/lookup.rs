@@ -155,7 +155,7 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<Hit> {
         match link?.find(probes, self.time_slot().budget_ms(self.home)) {
-            Answer::Found { key, entry } => Some(Hit { key, lies: key, entry }),
+            Answer::Found { key, lies, entry } => Some(Hit { key, lies, entry }),
             Answer::Missed => None,
             Answer::Fault(name) => {
                 tally.fault(name);

@@ -58,7 +58,8 @@ pub(crate) fn job() -> Job {
 fn replies() -> Vec<Sample> {
     let table = Body::pack(contents().iter().map(Vec::as_slice)).table;
     let vetted = Box::new(Vetted {
-        key: entry_key(),
+        key: EntryKey::Direct(direct_key()),
+        lies: entry_key(),
         outcome: outcome(),
         signer: key().public().signer_id(),
         trust_epoch: 3,

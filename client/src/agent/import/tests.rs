@@ -181,7 +181,8 @@ fn judge_alias(claim: AliasClaim, by: u8) -> Result<Imported, Verdict> {
 
 #[test]
 fn an_alias_counts_only_for_its_own_key_target_outcome_and_signer() {
-    assert_eq!(judge_alias(alias_claim(), 1).unwrap().vetted.key, EntryKey::Direct(direct("alias")));
+    let vetted = judge_alias(alias_claim(), 1).unwrap().vetted;
+    assert_eq!((vetted.key, vetted.lies), (EntryKey::Direct(direct("alias")), key("asked")));
     for bent in [
         AliasClaim { key: EntryKey::Direct(direct("other")), ..alias_claim() },
         AliasClaim { target: key("other"), ..alias_claim() },

@@ -1,6 +1,7 @@
 //! Facts about the raw content of one input, independent of how it is used, so that they can be kept by its digest.
 
 use memchr::memmem::{find, find_iter};
+use std::borrow::Cow;
 
 /// Words in a file that decide whether and how a compile that reads it can be cached.
 ///
@@ -17,26 +18,28 @@ pub struct FileFacts {
     pub has_include: bool,
     /// `#embed` or `__has_embed`: reads a file that no line marker names.
     pub embed: bool,
-    /// `#pragma GCC dependency`: compares times of files.
+    /// `#pragma GCC dependency`, also clang's: compares times of files.
     pub pragma_dependency: bool,
 }
 
-/// How far before `dependency` the word `GCC` is looked for, in bytes: a comment may stand between.
+/// How far before `dependency` the word `pragma` is looked for, in bytes: a comment may stand between.
 const PRAGMA_WINDOW: usize = 256;
 
 impl FileFacts {
     /// Looks through a file.
     pub fn scan(content: &[u8]) -> Self {
-        let has = |word: &[u8]| find(content, word).is_some();
+        let joined = without_splices(content);
+        let has = |word: &[u8]| find(&joined, word).is_some();
         // Nearly every file lacks all of the first three, and most the common beginning.
         Self {
             date: has(b"__DATE__"),
-            time: has(b"__TIME__"),
+            // A part that `##` can complete counts as the worst of them.
+            time: has(b"__TIME__") || has_part(&joined),
             timestamp: has(b"__TIMESTAMP__"),
             has_include: has(b"__has_include"),
             embed: find_iter(content, b"embed").any(|at| embeds(content, at)),
             pragma_dependency: find_iter(content, b"dependency")
-                .any(|at| find(&content[at.saturating_sub(PRAGMA_WINDOW)..at], b"GCC").is_some()),
+                .any(|at| find(&content[at.saturating_sub(PRAGMA_WINDOW)..at], b"ragma").is_some()),
         }
     }
 
@@ -72,6 +75,46 @@ impl FileFacts {
             pragma_dependency: self.pragma_dependency | other.pragma_dependency,
         }
     }
+}
+
+/// Whether a token is the end, or all but the last underscores, of a macro that shows the time: pasting can make the macro of it.
+fn has_part(text: &[u8]) -> bool {
+    const MACROS: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
+    const MARKS: [&[u8]; 5] = [b"E__", b"P__", b"__DATE", b"__TIME", b"__TIMESTAMP"];
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let part = |at: usize| {
+        let start = at - text[..at].iter().rev().take_while(|byte| word(byte)).count();
+        let token = &text[start..at + text[at..].iter().take_while(|byte| word(byte)).count()];
+        MACROS.iter().any(|name| {
+            let whole = token.len() == name.len();
+            !whole
+                && ((token.len() > 2 && name.ends_with(token))
+                    || (token.len() + 2 >= name.len() && name.starts_with(token)))
+        })
+    };
+    MARKS.iter().any(|mark| find_iter(text, mark).any(part))
+}
+
+/// Joins continued lines: a backslash, blanks that gcc allows behind it, and the line's end go.
+pub(crate) fn without_splices(content: &[u8]) -> Cow<'_, [u8]> {
+    let ends_line = |at: usize| {
+        let blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | 0x0B | 0x0C | b'\r');
+        let end = at + 1 + content[at + 1..].iter().take_while(blank).count();
+        (content.get(end) == Some(&b'\n')).then_some(end + 1)
+    };
+    let mut splices =
+        memchr::memchr_iter(b'\\', content).filter_map(|at| Some((at, ends_line(at)?))).peekable();
+    if splices.peek().is_none() {
+        return Cow::Borrowed(content);
+    }
+    let mut joined = Vec::with_capacity(content.len());
+    let mut done = 0;
+    for (at, end) in splices {
+        joined.extend_from_slice(&content[done.min(at)..at]);
+        done = end;
+    }
+    joined.extend_from_slice(&content[done..]);
+    Cow::Owned(joined)
 }
 
 /// Whether the `embed` at `at` is a directive or part of `__has_embed`.

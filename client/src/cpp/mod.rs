@@ -14,5 +14,6 @@ mod transitions;
 mod tests;
 
 pub use facts::FileFacts;
+pub(crate) use facts::without_splices;
 pub use text::{EnteredFile, Places, Preprocessed};
 pub use transitions::{Transition, transitions};

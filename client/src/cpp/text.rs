@@ -185,7 +185,7 @@ fn check_directive(line: &[u8]) -> Result<(), Bypass> {
             Reason::CouldNotUsePrecompiledHeader
         } else if names(b"clang module") {
             Reason::CouldNotUseModules
-        } else if names(b"GCC dependency") {
+        } else if names(b"dependency") {
             Reason::UnsupportedCodeDirective
         } else {
             return Ok(());

@@ -23,6 +23,22 @@ pub enum Absence {
     Nothing,
 }
 
+impl Absence {
+    /// Returns what must not lie under a name that the search for headers tried: gcc looks for precompiled ones in a directory, too.
+    pub fn of_header(name: &[u8]) -> Self {
+        let precompiled = name.ends_with(b".gch") || name.ends_with(b".pch");
+        if precompiled { Self::Nothing } else { Self::NoHeader }
+    }
+
+    /// Tells whether it holds at `path`.
+    pub fn holds(self, path: &Path) -> bool {
+        match self {
+            Self::NoHeader => is_nothing(path),
+            Self::Nothing => path.metadata().is_err(),
+        }
+    }
+}
+
 /// A name under which something must not lie.
 pub type AbsentName = (Vec<u8>, Absence);
 
@@ -122,13 +138,7 @@ impl Guards {
 }
 
 fn all_absent(directory: &Path, names: &[AbsentName]) -> bool {
-    names.iter().all(|(name, absence)| {
-        let path = place(directory, name);
-        match absence {
-            Absence::NoHeader => is_nothing(&path),
-            Absence::Nothing => path.metadata().is_err(),
-        }
-    })
+    names.iter().all(|(name, absence)| absence.holds(&place(directory, name)))
 }
 
 fn place(directory: &Path, name: &[u8]) -> PathBuf {

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a direct key holds only what [`Observer`] saw now. A suggestion that leaves something out leads to a key that nobody signed an entry for.
 
+use super::guard::Absence;
 use super::observe::{Observed, Observer};
-use super::view::is_nothing;
 use crate::cpp::FileFacts;
 use crate::keying::root_path;
 use dccache_protocol::digest::Digest;
@@ -84,6 +84,8 @@ pub struct Trial<'a> {
     pub root: &'a [u8],
     /// Looks at files.
     pub observer: &'a mut Observer,
+    /// Directories outside of which no path of a suggestion is looked at; `None` for this machine's own suggestions.
+    pub within: Option<&'a [Vec<u8>]>,
     /// What `__DATE__` gives.
     pub time: &'a TimeMacros<'a>,
 }
@@ -91,6 +93,12 @@ pub struct Trial<'a> {
 impl Trial<'_> {
     /// Looks at everything that a suggestion names, whatever it says lay there; `None` when an input cannot be looked at, or a name is not absent.
     pub fn footprint(&mut self, suggestion: &Suggestion) -> Option<Footprint> {
+        let paths = suggestion.inputs.iter().map(|(path, _)| path).chain(&suggestion.absent);
+        let allowed =
+            |path: &RootPath| self.within.is_none_or(|within| is_within(&opened(self.root, path), within));
+        if !{ paths }.all(allowed) {
+            return None;
+        }
         let mut inputs = Vec::with_capacity(suggestion.inputs.len());
         for (path, _) in &suggestion.inputs {
             let observed = self.observer.observe(&opened(self.root, path))?;
@@ -98,11 +106,28 @@ impl Trial<'_> {
         }
         let absent = |path: &RootPath| {
             let path = opened(self.root, path);
-            path.starts_with(b"/") && is_nothing(Path::new(OsStr::from_bytes(&path)))
+            path.starts_with(b"/") && Absence::of_header(&path).holds(Path::new(OsStr::from_bytes(&path)))
         };
         let absent = suggestion.absent.iter().all(absent).then(|| suggestion.absent.clone())?;
         Some(Footprint::new(inputs, absent))
     }
+}
+
+/// Whether an absolute path, its dots followed as they are spelled, lies in one of some directories.
+fn is_within(path: &[u8], directories: &[Vec<u8>]) -> bool {
+    let normal = |path: &[u8]| {
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for part in path.split(|&byte| byte == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." => drop(parts.pop()),
+                _ => parts.push(part.to_vec()),
+            }
+        }
+        parts
+    };
+    let path = normal(path);
+    directories.iter().any(|directory| path.starts_with(&normal(directory)))
 }
 
 /// Returns the absolute path that a path hanging on `root` stands for.
@@ -118,5 +143,21 @@ pub fn hung(root: &[u8], working_directory: &[u8], name: &[u8]) -> RootPath {
     match name.first() {
         Some(b'/') => root_path(root, name),
         _ => root_path(root, &[working_directory, b"/", name].concat()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_suggestions_stay_within_their_directories_however_they_are_spelled() {
+        let within = [b"/r/p".to_vec(), b"/usr/include".to_vec()];
+        for path in ["/r/p/a.h", "/r/p/b/../a.h", "/r/p/build/../../p/a.h", "/usr//include/./x.h"] {
+            assert!(is_within(path.as_bytes(), &within), "{path}");
+        }
+        for path in ["/r/pp/a.h", "/r/p/../a.h", "/net/dead/a.h", "/usr/include/../../net/a.h", "/"] {
+            assert!(!is_within(path.as_bytes(), &within), "{path}");
+        }
     }
 }

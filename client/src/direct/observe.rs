@@ -48,12 +48,26 @@ pub struct Observer {
     now: SystemTime,
     seen: HashMap<Vec<u8>, Option<Observed>>,
     devices: HashMap<u64, bool>,
+    /// Bytes that may still be read.
+    left: u64,
 }
 
 impl Observer {
     /// Looks from `directory`; contents whose stamp is known in `digests` are not read again.
     pub fn new(directory: &Path, digests: Option<Digests>, now: SystemTime) -> Self {
-        Self { directory: directory.to_owned(), digests, now, seen: HashMap::new(), devices: HashMap::new() }
+        Self {
+            directory: directory.to_owned(),
+            digests,
+            now,
+            seen: HashMap::new(),
+            devices: HashMap::new(),
+            left: u64::MAX,
+        }
+    }
+
+    /// Lets at most `bytes` of contents be read from now on; files beyond are not looked at.
+    pub fn limit(&mut self, bytes: u64) {
+        self.left = bytes;
     }
 
     /// Looks at a regular file; `None` for anything else.
@@ -103,6 +117,7 @@ impl Observer {
         {
             return Some(Observed { stamp, digest, facts, settled: true });
         }
+        self.left = self.left.checked_sub(stamp.size)?;
         let content = read_regular(&place, &stamp)?;
         Some(self.note(path, stamp, Digest::of(&content), FileFacts::scan(&content)))
     }

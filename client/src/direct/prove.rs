@@ -13,6 +13,7 @@ use super::view::{Lies, View};
 use crate::cpp::Transition;
 use dccache_protocol::limits;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::ErrorKind;
 
 /// Header that gcc includes before anything else, where the search finds one.
 const PREINCLUDED: &[u8] = b"stdc-predef.h";
@@ -70,6 +71,7 @@ pub fn prove(reading: &Reading<'_>, view: &View) -> Result<Proof, Unexplained> {
         prover.file(file)?;
     }
     prover.command_line()?;
+    prover.check_copies()?;
     prover.check_transitions()?;
     if prover.proof.absent.len() > limits::PROBES_MAX {
         return Err(Unexplained(b"too many names".to_vec()));
@@ -84,6 +86,10 @@ struct Prover<'a> {
     read: HashSet<Vec<u8>>,
     /// Contents by their length, to find a file that was skipped because it equals one that was read.
     lengths: HashMap<u64, Vec<&'a [u8]>>,
+    /// Device and inode of every file that was read.
+    inodes: HashSet<(u64, u64)>,
+    /// Whether a file can be skipped because it equals another one.
+    once: bool,
     /// Includer, plain, and what its directives find: device and inode, since clang calls a file by the first name that led to it.
     explained: HashSet<(Option<Vec<u8>>, u64, u64)>,
     proof: Proof,
@@ -95,9 +101,17 @@ impl<'a> Prover<'a> {
         for file in reading.files {
             lengths.entry(file.content.len() as u64).or_default().push(file.content);
         }
+        let inodes = reading.files.iter().filter_map(|file| match view.lies(file.path) {
+            Lies::File(device, inode, _) => Some((device, inode)),
+            Lies::Nothing | Lies::Unclear => None,
+        });
+        let once =
+            |word: &[u8]| reading.files.iter().any(|file| memchr::memmem::find(file.content, word).is_some());
         Self {
             reading,
             view,
+            inodes: inodes.collect(),
+            once: once(b"once") || once(b"import"),
             read: reading.files.iter().map(|file| plain(file.path)).collect(),
             lengths,
             explained: HashSet::new(),
@@ -143,12 +157,40 @@ impl<'a> Prover<'a> {
         for file in self.reading.files {
             meanings.extend(definitions(file.content, name)?);
         }
+        let expanded = |(form, name): &(Form, Vec<u8>)| *form == Form::Angled && self.has_macro(name);
+        if meanings.iter().any(expanded) {
+            return None;
+        }
         // The compiler's own macros are defined in no file.
         (!meanings.is_empty() || !name.starts_with(b"__")).then_some(meanings)
     }
 
+    /// Whether a word of a name between angle brackets is, or can be, a macro: there the name itself is expanded.
+    fn has_macro(&self, name: &[u8]) -> bool {
+        const OWN: [&[u8]; 4] = [b"linux", b"unix", b"i386", b"vector"];
+        let words = name.split(|&byte| !(byte.is_ascii_alphanumeric() || byte == b'_'));
+        let mut words = words.filter(|word| word.first().is_some_and(|byte| !byte.is_ascii_digit()));
+        words.any(|word| {
+            let given = |definition: &&&[u8]| {
+                definition
+                    .strip_prefix(word)
+                    .is_some_and(|rest| matches!(rest.first(), None | Some(b'=' | b'(')))
+            };
+            let defined =
+                |file: &ReadFile<'_>| definitions(file.content, word).is_none_or(|found| !found.is_empty());
+            word.starts_with(b"__")
+                || OWN.contains(&word)
+                || self.reading.macros.iter().any(|definition| given(&&definition))
+                || self.reading.files.iter().any(defined)
+        })
+    }
+
     /// Handles what is included before the source.
     fn command_line(&mut self) -> Result<(), Unexplained> {
+        let asks = |definition: &&&[u8]| memchr::memmem::find(definition, b"__has_").is_some();
+        if let Some(definition) = self.reading.macros.iter().find(asks) {
+            return Err(Unexplained(definition.to_vec()));
+        }
         let name = PREINCLUDED.to_vec();
         self.query_names(
             &self.reading.chain.candidates(&Spelling { form: Form::Angled, start: Start::First, name }, None),
@@ -160,11 +202,7 @@ impl<'a> Prover<'a> {
             for candidate in &candidates {
                 for extension in PRECOMPILED {
                     let name = [candidate.as_slice(), extension].concat();
-                    if self.view.lies(&name) == Lies::Nothing {
-                        self.proof.absent.insert(name);
-                    } else {
-                        return Err(Unexplained(name));
-                    }
+                    self.no_precompiled(name)?;
                 }
             }
         }
@@ -194,13 +232,20 @@ impl<'a> Prover<'a> {
             return Ok(());
         }
         for candidate in &candidates[..=found] {
-            let name = [candidate.as_slice(), PRECOMPILED[0]].concat();
-            if self.view.lies(&name) != Lies::Nothing {
-                return Err(Unexplained(name));
-            }
-            self.proof.absent.insert(name);
+            self.no_precompiled([candidate.as_slice(), PRECOMPILED[0]].concat())?;
         }
         Ok(())
+    }
+
+    /// Requires that nothing lies under the name of a precompiled header: gcc looks into a directory of that name, too.
+    fn no_precompiled(&mut self, name: Vec<u8>) -> Result<(), Unexplained> {
+        match self.view.path(&name).metadata() {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                self.proof.absent.insert(name);
+                Ok(())
+            }
+            _ => Err(Unexplained(name)),
+        }
     }
 
     /// Takes up one search from its beginning.
@@ -209,10 +254,9 @@ impl<'a> Prover<'a> {
         let name = plain(&candidates[found]);
         if self.read.contains(&name) {
             self.explain(includer, &candidates[found]);
-        } else if self.equals_one_read(&candidates[found], length) {
-            self.explain(includer, &candidates[found]);
-            // It may have been skipped as a second copy of what was read already (`#pragma once`, `#import`).
-            self.proof.more.insert(candidates[found].clone());
+        } else if self.may_be_skipped(&candidates[found], length) {
+            // How the compiler calls it, or whether it skips it, follows from more than contents.
+            return Err(Unexplained(candidates[found].clone()));
         } else {
             return Ok(());
         }
@@ -229,6 +273,9 @@ impl<'a> Prover<'a> {
                 Lies::File(..) if self.read.contains(&plain(name)) => {
                     self.explain(includer, name);
                     last = index;
+                }
+                Lies::File(_, _, length) if self.may_be_skipped(name, length) => {
+                    return Err(Unexplained(name.clone()));
                 }
                 Lies::Unclear => return Err(Unexplained(name.clone())),
                 Lies::File(..) | Lies::Nothing => {}
@@ -290,6 +337,30 @@ impl<'a> Prover<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a file that was not read by this name was read by another one, or can be skipped as a copy of one that was.
+    fn may_be_skipped(&self, name: &[u8], length: u64) -> bool {
+        let same = match self.view.lies(name) {
+            Lies::File(device, inode, _) => self.inodes.contains(&(device, inode)),
+            Lies::Nothing | Lies::Unclear => false,
+        };
+        same || (self.once && self.equals_one_read(name, length))
+    }
+
+    /// Refuses files of equal content where compilers skip copies: which ones they take for copies follows from inodes and times.
+    fn check_copies(&self) -> Result<(), Unexplained> {
+        let Some(twice) = self.lengths.values().find_map(|contents| {
+            let mut seen = HashSet::new();
+            contents.iter().find(|content| !seen.insert(**content))
+        }) else {
+            return Ok(());
+        };
+        let file = self.reading.files.iter().find(|file| file.content == *twice);
+        match file.filter(|_| self.once) {
+            Some(file) => Err(Unexplained(file.path.to_vec())),
+            None => Ok(()),
+        }
     }
 
     fn equals_one_read(&self, name: &[u8], length: u64) -> bool {

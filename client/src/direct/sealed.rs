@@ -19,7 +19,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Variables that can change what a command gives or which program it is, beside those of [`PREFIXES`].
-const VARIABLES: [&str; 21] = [
+const VARIABLES: [&str; 26] = [
     "COLUMNS",
     "COMPILER_PATH",
     "CPATH",
@@ -29,9 +29,14 @@ const VARIABLES: [&str; 21] = [
     "HOME",
     "LANG",
     "LANGUAGE",
+    "LIBRARY_PATH",
+    "LOCPATH",
+    "LPATH",
     "MACOSX_DEPLOYMENT_TARGET",
     "OBJCPLUS_INCLUDE_PATH",
+    "NLSPATH",
     "OBJC_INCLUDE_PATH",
+    "OUTPUT_CHARSET",
     "PATH",
     "PWD",
     "SDKROOT",

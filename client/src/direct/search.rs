@@ -9,7 +9,7 @@
 //! and `-I` of a system directory is ignored. Clang documents the same. What differs all the same is found by the comparison with line markers.
 
 use super::spelling::{Form, Spelling};
-use super::view::{DirectoryId, View};
+use super::view::{DirectoryId, Lies, View};
 
 /// Directories of one call as it and its toolchain name them, in the order of each group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Groups {
 pub struct Chain {
     quote: Vec<Vec<u8>>,
     angled: Vec<Vec<u8>>,
+    /// Identities of all of them, in order: another directory under the same name is another chain.
+    identities: Vec<DirectoryId>,
 }
 
 impl Groups {
@@ -40,8 +42,12 @@ impl Groups {
 }
 
 impl Chain {
-    /// Puts the groups together as the compilers do.
-    pub fn new(groups: &Groups, view: &View) -> Self {
+    /// Puts the groups together as the compilers do; `None` where a directory is listed for quoted names and for all, on which they
+    /// differ, or where something else than a directory is listed.
+    pub fn new(groups: &Groups, view: &View) -> Option<Self> {
+        if groups.all().any(|directory| matches!(view.lies(directory), Lies::File(..) | Lies::Unclear)) {
+            return None;
+        }
         let mut system = present(&[&groups.system, &groups.after], view);
         remove_repeated(&mut system);
         let mut angled = present(&[&groups.angled], view);
@@ -50,8 +56,12 @@ impl Chain {
         remove_repeated(&mut angled);
         let mut quote = present(&[&groups.quote], view);
         remove_repeated(&mut quote);
+        if quote.iter().any(|(_, id)| angled.iter().any(|(_, other)| other == id)) {
+            return None;
+        }
+        let identities = quote.iter().chain(&angled).map(|(_, id)| *id).collect();
         let names = |list: Vec<(Vec<u8>, DirectoryId)>| list.into_iter().map(|(name, _)| name).collect();
-        Self { quote: names(quote), angled: names(angled) }
+        Some(Self { quote: names(quote), angled: names(angled), identities })
     }
 
     /// Lists all directories of the chain: first those for quoted names only, an empty name, then the others.
@@ -132,7 +142,7 @@ mod tests {
             system: bytes(&["s"]),
             after: bytes(&["z", "s"]),
         };
-        let chain = Chain::new(&groups, &view);
+        let chain = Chain::new(&groups, &view).unwrap();
         assert_eq!((chain.quote.clone(), chain.angled.clone()), (bytes(&["q"]), bytes(&["i", "s", "z"])));
         let spelling =
             |form, name: &str| Spelling { form, start: Start::First, name: name.as_bytes().to_vec() };

@@ -5,8 +5,8 @@
 //!
 //! Source: C11 6.10.2, C++17 19.2 and 19.1 (`__has_include`), and GCC's manual on `#include_next` and `#import`.
 
-use memchr::memmem::{find, find_iter, rfind};
-use std::borrow::Cow;
+use crate::cpp::without_splices;
+use memchr::memmem::{find, find_iter};
 
 /// Which search a name goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,14 +54,10 @@ impl Spellings {
     /// Looks through a content.
     pub fn scan(content: &[u8]) -> Self {
         let mut found = Self::default();
-        // Nearly all headers lack most of these words.
-        let queries = find(content, b"__has_include").is_some();
         let text = without_splices(content);
         find_iter(&text, b"include").for_each(|at| found.directive(&text, at, b"include"));
         find_iter(&text, b"import").for_each(|at| found.directive(&text, at, b"import"));
-        if queries {
-            find_iter(&text, b"__has_include").for_each(|at| found.query(&text, at));
-        }
+        find_iter(&text, b"__has_include").for_each(|at| found.query(&text, at));
         for list in [&mut found.includes, &mut found.queries] {
             list.sort_unstable();
             list.dedup();
@@ -78,7 +74,7 @@ impl Spellings {
             b"include_next" => Start::Next,
             _ => return,
         };
-        if !is_directive(&text[..at]) {
+        if !is_directive(text, at) {
             return;
         }
         match operand(&text[skip_blank(text, end)..]) {
@@ -97,20 +93,17 @@ impl Spellings {
             _ => return,
         };
         let line = line_before(text, at);
-        let defines =
-            line.strip_prefix(b"#").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"define"));
+        let defines = directive_of(line) == b"define";
         let mut behind = skip_blank(text, end);
-        let open = text.get(behind) == Some(&b'(');
-        if open {
+        if text.get(behind) == Some(&b'(') {
             behind = skip_blank(text, behind + 1);
         }
         match operand(&text[behind..]) {
+            _ if asks_whether_there_is(line) => {}
             // In a macro the includer is wherever that is used.
             Operand::Name(Form::Quoted, _) if defines => self.opaque = Some("__has_include in a macro"),
             Operand::Name(form, name) => self.queries.push(Spelling { form, start, name: name.to_vec() }),
-            // `#define __has_include(x)` gives it another meaning.
-            Operand::Macro(_) if open && !defines_this(line) => self.opaque = Some("computed __has_include"),
-            _ => {}
+            Operand::Macro(_) | Operand::Other => self.opaque = Some("computed __has_include"),
         }
     }
 }
@@ -126,7 +119,7 @@ pub fn definitions(content: &[u8], name: &[u8]) -> Option<Vec<(Form, Vec<u8>)>> 
     let mut found = Vec::new();
     for at in find_iter(&text, b"define") {
         let end = word_end(&text, at);
-        if &text[at..end] != b"define" || !is_directive(&text[..at]) {
+        if &text[at..end] != b"define" || !is_directive(&text, at) {
             continue;
         }
         let defined = skip_blank(&text, end);
@@ -178,13 +171,25 @@ fn word_end(text: &[u8], at: usize) -> usize {
     at + text[at..].iter().take_while(|&&byte| is_word(byte)).count()
 }
 
-/// Tells whether what ends `before` makes the next word a directive: a number sign that is first on its line but for blanks and comments.
-fn is_directive(before: &[u8]) -> bool {
-    let before = trim_end(before);
-    let signs: [&[u8]; 3] = [b"#", b"%:", b"??="];
-    let Some(line) = signs.iter().find_map(|sign| before.strip_suffix(*sign)) else { return false };
-    let line = trim_blank(line);
-    line.is_empty() || line.ends_with(b"\n") || line.ends_with(b"\r") || line.ends_with(b"*/")
+/// How far back a directive's number sign is looked for, in bytes: comments may stand between.
+const SIGN_WINDOW: usize = 4096;
+
+/// Tells whether the word at `at` is a directive: behind a number sign that is first on its line, blanks and comments aside.
+fn is_directive(text: &[u8], at: usize) -> bool {
+    let window = at.saturating_sub(SIGN_WINDOW);
+    let signs = memchr::memrchr3_iter(b'#', b':', b'=', &text[window..at]).map(|sign| window + sign);
+    let mut leading = signs.filter(|&sign| skip_blank(text, sign + 1) == at);
+    leading.any(|sign| {
+        let line = match text[sign] {
+            b'#' => Some(&text[..sign]),
+            b':' => text[..sign].strip_suffix(b"%"),
+            _ => text[..sign].strip_suffix(b"??"),
+        };
+        line.is_some_and(|line| {
+            let line = trim_blank(line);
+            line.is_empty() || line.ends_with(b"\n") || line.ends_with(b"\r") || line.ends_with(b"*/")
+        })
+    })
 }
 
 fn trim_blank(mut text: &[u8]) -> &[u8] {
@@ -193,16 +198,6 @@ fn trim_blank(mut text: &[u8]) -> &[u8] {
     }
     // A byte order mark is no part of the first line.
     text.strip_prefix(b"\xEF\xBB\xBF").filter(|rest| rest.is_empty()).unwrap_or(text)
-}
-
-/// Drops blanks and comments at the end.
-fn trim_end(mut text: &[u8]) -> &[u8] {
-    loop {
-        text = trim_blank(text);
-        let Some(comment) = text.strip_suffix(b"*/") else { return text };
-        let Some(open) = rfind(comment, b"/*") else { return text };
-        text = &text[..open];
-    }
 }
 
 /// Skips blanks and comments on the way to an operand.
@@ -225,32 +220,21 @@ fn line_before(text: &[u8], at: usize) -> &[u8] {
     text[start..at].trim_ascii_start()
 }
 
-/// Whether a line ends in `#define`, so that what follows is the name of a macro.
-fn defines_this(line: &[u8]) -> bool {
-    line.trim_ascii_end().strip_suffix(b"define").is_some_and(|rest| rest.trim_ascii_end() == b"#")
+/// Returns the name of the directive that a line begins with; empty where it begins with none.
+fn directive_of(line: &[u8]) -> &[u8] {
+    let Some(rest) = line.strip_prefix(b"#") else { return b"" };
+    let rest = &rest[skip_blank(rest, 0).min(rest.len())..];
+    &rest[..rest.iter().take_while(|&&byte| is_word(byte)).count()]
 }
 
-/// Joins continued lines: a backslash, blanks that gcc allows behind it, and the line's end go.
-fn without_splices(content: &[u8]) -> Cow<'_, [u8]> {
-    let ends_line = |at: usize| {
-        let blanks =
-            content[at + 1..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | 0x0B | 0x0C | b'\r'));
-        let end = at + 1 + blanks.count();
-        (content.get(end) == Some(&b'\n')).then_some(end + 1)
-    };
-    let mut splices =
-        memchr::memchr_iter(b'\\', content).filter_map(|at| Some((at, ends_line(at)?))).peekable();
-    if splices.peek().is_none() {
-        return Cow::Borrowed(content);
-    }
-    let mut joined = Vec::with_capacity(content.len());
-    let mut done = 0;
-    for (at, end) in splices {
-        joined.extend_from_slice(&content[done.min(at)..at]);
-        done = end;
-    }
-    joined.extend_from_slice(&content[done..]);
-    Cow::Owned(joined)
+/// Whether what follows `line` is only asked about or given a meaning: `#ifdef`, `defined`, `#define` of that name itself.
+fn asks_whether_there_is(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let line = line.strip_suffix(b"(").map_or(line, <[u8]>::trim_ascii_end);
+    let directive = directive_of(line);
+    let names: [&[u8]; 4] = [b"ifdef", b"ifndef", b"define", b"undef"];
+    let alone = names.contains(&directive) && line.ends_with(directive);
+    alone || (line.ends_with(b"defined") && !line.ends_with(b"_defined"))
 }
 
 #[cfg(test)]
@@ -290,6 +274,7 @@ mod tests {
             ("#include_next <a.h>", "+<a.h>"),
             ("\u{feff}#include \"a.h\"", "\"a.h\""),
             ("int x;\r#include <a.h>\r", "<a.h>"),
+            ("#/*a/*b*/include <a.h>", "<a.h>"),
             ("#if 0\n#include <a.h>\n#endif", "<a.h>"),
             ("// \\\n#include <b.h>\n#include <a.h>", "<a.h>"),
         ] {
@@ -321,7 +306,12 @@ mod tests {
         for text in ["#ifdef __has_include", "#if defined(__has_include)", "#define __has_include(x) 0"] {
             assert_eq!(Spellings::scan(text.as_bytes()), Spellings::default(), "{text}");
         }
-        for text in ["#if __has_include(NAME)", "#define HAS __has_include(\"a.h\")"] {
+        for text in [
+            "#if __has_include(NAME)",
+            "#define HAS __has_include(\"a.h\")",
+            "#define HAS __has_include",
+            "#if __has_inc\\\nlude(NAME)",
+        ] {
             assert!(Spellings::scan(text.as_bytes()).opaque.is_some(), "{text}");
         }
         assert!(Spellings::scan(b"#define HAS __has_include(<a.h>)").opaque.is_none());

@@ -27,7 +27,10 @@ const ALWAYS: &[&str] = &[
     "LC_ALL",
     "LC_CTYPE",
     "LC_MESSAGES",
+    "LOCPATH",
     "MACOSX_DEPLOYMENT_TARGET",
+    "NLSPATH",
+    "OUTPUT_CHARSET",
     "SDKROOT",
 ];
 

@@ -38,6 +38,9 @@ pub trait Files {
 
     /// Whether both names lead to one directory.
     fn same_directory(&self, a: &[u8], b: &[u8]) -> bool;
+
+    /// Whether both names lead to one regular file.
+    fn same_file(&self, a: &[u8], b: &[u8]) -> bool;
 }
 
 /// The real file system, seen from a working directory.
@@ -50,6 +53,14 @@ impl Disk {
     /// Looks from `working_directory`.
     pub fn new(working_directory: &Path) -> Self {
         Self { working_directory: working_directory.to_owned() }
+    }
+
+    fn same(&self, a: &[u8], b: &[u8], kind: fn(&std::fs::Metadata) -> bool) -> bool {
+        let identity = |path| {
+            let found = std::fs::metadata(self.path(path)).ok()?;
+            kind(&found).then(|| (found.dev(), found.ino()))
+        };
+        identity(a).is_some_and(|a| identity(b) == Some(a))
     }
 
     fn path(&self, path: &[u8]) -> PathBuf {
@@ -96,10 +107,10 @@ impl Files for Disk {
     }
 
     fn same_directory(&self, a: &[u8], b: &[u8]) -> bool {
-        let identity = |path| {
-            let found = std::fs::metadata(self.path(path)).ok()?;
-            found.is_dir().then(|| (found.dev(), found.ino()))
-        };
-        identity(a).is_some_and(|a| identity(b) == Some(a))
+        self.same(a, b, std::fs::Metadata::is_dir)
+    }
+
+    fn same_file(&self, a: &[u8], b: &[u8]) -> bool {
+        self.same(a, b, std::fs::Metadata::is_file)
     }
 }

@@ -107,7 +107,7 @@ impl Asked<'_> {
             typed: self.output.is_some(),
         };
         planned.extend(side::plan(self.sides, &naming)?);
-        self.check_distinct(&planned)?;
+        self.check_distinct(&planned, files)?;
         let beside = planned.iter().filter(|output| Some(output.role) != self.stage.role());
         beside.filter_map(|output| output.path.as_ref()).try_for_each(|path| check_output(path, files))?;
         planned.sort_by_key(|output| output.role);
@@ -133,10 +133,10 @@ impl Asked<'_> {
     }
 
     /// Refuses outputs that are one file, or the source.
-    fn check_distinct(&self, planned: &[PlannedOutput]) -> Result<(), Bypass> {
+    fn check_distinct(&self, planned: &[PlannedOutput], files: &dyn Files) -> Result<(), Bypass> {
         let mut seen = vec![self.source];
         for path in planned.iter().filter_map(|output| output.path.as_deref()) {
-            if seen.contains(&path) {
+            if seen.iter().any(|known| *known == path || files.same_file(known, path)) {
                 return Err(Bypass::new(Reason::BadOutputFile, path));
             }
             seen.push(path);

@@ -28,8 +28,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Variables that decide which programs and libraries a driver uses; `LD_*` beside them.
-pub(crate) const RESOLUTION: [&str; 6] =
-    ["CCC_ADD_ARGS", "CCC_OVERRIDE_OPTIONS", "COMPILER_PATH", "GCC_EXEC_PREFIX", "PATH", "GCC_ROOT"];
+pub(crate) const RESOLUTION: [&str; 8] = [
+    "CCC_ADD_ARGS",
+    "CCC_OVERRIDE_OPTIONS",
+    "COMPILER_PATH",
+    "GCC_EXEC_PREFIX",
+    "PATH",
+    "GCC_ROOT",
+    "LIBRARY_PATH",
+    "LPATH",
+];
 
 /// A call as far as the toolchain depends on it.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,14 @@
 //! Direct mode: an entry found by what earlier compiles of the command read, without a preprocessor.
 
 use super::setting::{Setting, Tally};
+use crate::cpp::FileFacts;
 use crate::direct::chain::groups;
 use crate::direct::digests::{Access, Digests};
-use crate::direct::manifest::{Footprint, TimeMacros, Trial, hung};
+use crate::direct::manifest::{Footprint, TimeMacros, Trial, hung, opened};
 use crate::direct::observe::Observer;
 use crate::direct::search::{Chain, Groups};
 use crate::direct::view::View;
-use crate::invocation::value;
+use crate::invocation::{KeyRole, value};
 use crate::keying::{Ingredients, ManifestKeys, manifest_keys};
 use crate::link::{Answer, Link, Suggested};
 use crate::process::{local_date, wall_now};
@@ -19,6 +20,12 @@ use dccache_protocol::keys::{EntryKey, ManifestKey};
 use dccache_protocol::limits;
 use dccache_protocol::manifest::Manifest;
 
+/// Most bytes that suggestions of the ring make a compile read: more than the headers of any known unit.
+const SUGGESTED_BYTES_MAX: u64 = 256 << 20;
+
+/// Most names that suggestions of the ring make a compile look at: 16 shapes of some thousand names, about 100 ms.
+const SUGGESTED_NAMES_MAX: usize = 100_000;
+
 /// What direct mode knows about a call.
 #[derive(Debug)]
 pub(super) struct Direct {
@@ -28,6 +35,8 @@ pub(super) struct Direct {
     pub(super) observer: Observer,
     /// Where headers are looked for.
     pub(super) groups: Groups,
+    /// The same, as it was before the compile.
+    pub(super) chain: Chain,
     /// Keys that this machine's own manifests led to and that it has no entry for.
     derived: Vec<(ManifestKey, EntryKey, Footprint)>,
 }
@@ -48,7 +57,8 @@ impl Setting<'_> {
     /// Makes the keys of the command's manifests; `None` where direct mode is off, a file that an option names cannot be read, or
     /// an include directory is spelled in a way that only the compiler understands.
     pub(super) fn direct(&self) -> Option<Direct> {
-        if !self.config.direct_mode {
+        let facts = self.argument_facts();
+        if !self.config.direct_mode || facts.date || facts.time || facts.timestamp {
             return None;
         }
         let access = if self.config.read_only { Access::Read } else { Access::Write };
@@ -73,11 +83,11 @@ impl Setting<'_> {
             raw: &[],
         };
         let groups = groups(&self.invocation, &self.toolchain)?;
-        let chain = Chain::new(&groups, &View::new(&self.directory));
+        let chain = Chain::new(&groups, &View::new(&self.directory))?;
         // Machines on which other directories exist do not share manifests: nobody probes in a directory that is absent.
         let directories: Vec<_> = chain.directories().map(|directory| self.hung(directory)).collect();
         let keys = manifest_keys(&self.invocation, &ingredients, &self.places(), &directories);
-        Some(Direct { keys, observer, groups, derived: Vec::new() })
+        Some(Direct { keys, observer, groups, chain, derived: Vec::new() })
     }
 
     /// Hangs a name of the call on its root.
@@ -85,11 +95,22 @@ impl Setting<'_> {
         hung(&self.root, &self.invocation.working_directory, name)
     }
 
-    /// What `__DATE__` gives now.
+    /// Returns what the macros of the command line hold.
+    pub(super) fn argument_facts(&self) -> FileFacts {
+        let text = self.invocation.arguments.iter().filter(|argument| argument.role == KeyRole::Text);
+        let facts =
+            text.fold(FileFacts::default(), |facts, argument| facts.and(FileFacts::scan(&argument.bytes)));
+        match self.config.sloppiness.time_macros {
+            true => FileFacts { date: false, time: false, timestamp: false, ..facts },
+            false => facts,
+        }
+    }
+
+    /// What `__DATE__` gives now. Older clangs do not obey the variable.
     pub(super) fn today(&self) -> Vec<u8> {
         match value(&self.invocation.environment.time, "SOURCE_DATE_EPOCH") {
-            Some(epoch) => [b"epoch ", epoch].concat(),
-            None => local_date().map(i32::to_le_bytes).concat(),
+            Some(epoch) if !self.invocation.kind.is_clang() => [b"epoch ", epoch].concat(),
+            epoch => [epoch.unwrap_or_default(), local_date().map(i32::to_le_bytes).as_flattened()].concat(),
         }
     }
 
@@ -104,7 +125,7 @@ impl Setting<'_> {
         for manifest_key in keys.all() {
             let Some(bytes) = store.side(Side::Manifest(manifest_key)) else { continue };
             let Ok(manifest) = Manifest::from_bytes(&bytes) else { continue };
-            for (key, footprint) in self.derive(direct, manifest_key, &manifest) {
+            for (key, footprint) in self.derive(direct, manifest_key, &manifest, None) {
                 match store.get(&key) {
                     Found::Entry { key: lies, entry } => {
                         return Some(DirectHit { manifest: manifest_key, key, lies, footprint, entry });
@@ -137,8 +158,13 @@ impl Setting<'_> {
                     return None;
                 }
             };
+            // Anybody may have pushed them: they lead nowhere but where this compile looks anyhow, and cost a bounded time.
+            let places = [self.root.clone(), self.invocation.working_directory.clone()];
+            let chain = direct.chain.directories().map(|directory| opened(&self.root, &self.hung(directory)));
+            let within: Vec<Vec<u8>> = places.into_iter().chain(chain).collect();
+            direct.observer.limit(SUGGESTED_BYTES_MAX);
             for (manifest_key, manifest) in &manifests {
-                let found = self.derive(direct, *manifest_key, manifest);
+                let found = self.derive(direct, *manifest_key, manifest, Some(&within));
                 derived.extend(found.into_iter().map(|(key, footprint)| (*manifest_key, key, footprint)));
             }
             if let Some((key, entry)) = newest
@@ -173,12 +199,18 @@ impl Setting<'_> {
         direct: &mut Direct,
         manifest_key: ManifestKey,
         manifest: &Manifest,
+        within: Option<&[Vec<u8>]>,
     ) -> Vec<(EntryKey, Footprint)> {
         let mut derived: Vec<(EntryKey, Footprint)> = Vec::new();
         let today = || self.today();
         let time = self.time_macros(&today);
-        let mut trial = Trial { root: &self.root, observer: &mut direct.observer, time: &time };
+        let mut trial = Trial { root: &self.root, observer: &mut direct.observer, within, time: &time };
+        let mut names = 0;
         for suggestion in &manifest.suggestions {
+            names += suggestion.inputs.len() + suggestion.absent.len();
+            if within.is_some() && names > SUGGESTED_NAMES_MAX {
+                break;
+            }
             let Some(footprint) = trial.footprint(suggestion) else { continue };
             let key = EntryKey::Direct(footprint.key(manifest_key));
             if !derived.iter().any(|(known, _)| *known == key) {

@@ -52,7 +52,8 @@ impl Setting<'_> {
     ) -> Result<Learned, Untaught> {
         let view = View::new(&self.directory);
         let proved = self.footprint(direct, known, &view);
-        if view.youngest() >= known.inputs.start() {
+        let chain = Chain::new(&direct.groups, &View::new(&self.directory));
+        if view.youngest() >= known.inputs.start() || chain.as_ref() != Some(&direct.chain) {
             return Err(Untaught::Moving);
         }
         let footprint = proved.map_err(|_| Untaught::Unexplained)?;
@@ -62,7 +63,7 @@ impl Setting<'_> {
     }
 
     fn footprint(&self, direct: &mut Direct, known: &Known, view: &View) -> Result<Footprint, Unexplained> {
-        let chain = Chain::new(&direct.groups, view);
+        let chain = Chain::new(&direct.groups, view).ok_or_else(|| Unexplained(b"-iquote".to_vec()))?;
         let sources = known
             .inputs
             .files
@@ -95,7 +96,9 @@ impl Setting<'_> {
         for name in &proof.more {
             let path = self.hung(name);
             let observed = direct.observer.observe(&opened(&self.root, &path));
-            let digest = observed.and_then(|observed| keyed_digest(&observed, &time));
+            // It was looked for before the compile, and is read only now.
+            let old = observed.filter(|observed| observed.stamp.newest() < known.inputs.start());
+            let digest = old.and_then(|observed| keyed_digest(&observed, &time));
             inputs.push((path, digest.ok_or_else(|| Unexplained(name.clone()))?));
         }
         let absent = proof.absent.iter().map(|name| self.hung(name)).collect();
@@ -164,7 +167,11 @@ impl Setting<'_> {
         }
         let mut stamps = self.input_stamps(direct, footprint)?;
         stamps.extend(self.toolchain.stamps.iter().cloned());
-        let headers = footprint.absent.iter().map(|path| (opened(&self.root, path), Absence::NoHeader));
+        let headers = footprint.absent.iter().map(|path| opened(&self.root, path));
+        let headers = headers.map(|name| {
+            let absence = Absence::of_header(&name);
+            (name, absence)
+        });
         let mut absent: Vec<AbsentName> = headers.collect();
         let mut nothing = |name: &[u8]| absent.push((name.to_vec(), Absence::Nothing));
         self.toolchain.absent.iter().for_each(|name| nothing(name));

@@ -69,6 +69,7 @@ impl Setting<'_> {
         let files = marked.chain(unmarked.iter().flatten().map(Vec::as_slice));
         let files = files.map(|file| inputs.read(file, self.path(file), Look::Source));
         let raw = files.collect::<Result<Vec<_>, _>>()?;
+        inputs.facts = inputs.facts.and(self.argument_facts());
         if self.config.sloppiness.time_macros {
             inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
         }

@@ -51,7 +51,7 @@ impl Case {
             system: bytes(&["s"]),
             after: bytes(&["z"]),
         };
-        let chain = Chain::new(&groups, &view);
+        let chain = Chain::new(&groups, &view).unwrap();
         let forced: Vec<Vec<u8>> =
             self.extra.windows(2).filter(|pair| pair[0] == b"-include").map(|pair| pair[1].clone()).collect();
         let macros: Vec<&[u8]> = self.extra.iter().filter_map(|word| word.strip_prefix(b"-D")).collect();
@@ -137,7 +137,7 @@ fn a_file_that_the_search_does_not_explain_proves_nothing() {
         let path = case.tree.path();
         let view = View::new(Path::new(OsStr::from_bytes(&path)));
         // A chain that lacks the directory, as when something about the compiler's search is not known.
-        let chain = Chain::new(&Groups::default(), &view);
+        let chain = Chain::new(&Groups::default(), &view).unwrap();
         let files = [
             ReadFile { path: b"x.c", content: b"#include \"a.h\"\n" },
             ReadFile { path: b"i/a.h", content: b"int a;\n" },

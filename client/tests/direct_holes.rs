@@ -1,0 +1,222 @@
+//! Direct mode against finer holes: names made by macros, copies and links, macros that show the time, odd directories. Each case was a wrong hit once.
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use support::{DCCACHE, LATER, Place, compilers};
+
+/// Warms every way to a hit with `words`, makes one change, and asserts that the next calls give what the plain compiler gives.
+fn assert_noticed(compiler: &str, words: &[&str], prepare: impl Fn(&Place), change: impl Fn(&Place)) {
+    let place = Place::new();
+    prepare(&place);
+    let ours =
+        |variables: &[(&str, &str)]| place.compare_under(variables, &[DCCACHE, compiler], words, &["x.o"]);
+    for variables in [[].as_slice(), &[LATER], &[LATER], &[LATER]] {
+        assert_eq!(
+            place.compare(&[compiler], words, &["x.o"]),
+            ours(variables),
+            "{compiler} {words:?}: warm"
+        );
+    }
+    change(&place);
+    for variables in [[LATER].as_slice(), &[]] {
+        assert_eq!(
+            place.compare(&[compiler], words, &["x.o"]),
+            ours(variables),
+            "{compiler} {words:?}: changed"
+        );
+    }
+}
+
+#[test]
+fn an_output_that_is_the_source_by_another_name_is_left_to_the_compiler() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("x.c", "int x;\n");
+        fs::hard_link(place.file("x.c"), place.file("hard.c")).unwrap();
+        place.assert_differential(compiler, &["-c", "x.c", "-o", "x.o"], &["x.o"]);
+        for output in ["./x.c", "../work/x.c", "hard.c"] {
+            let text = fs::read(place.file("x.c")).unwrap();
+            let plain = place.compare(&[compiler], &["-c", "x.c", "-o", output], &[]);
+            if fs::read(place.file("x.c")).unwrap() != text {
+                // This compiler overwrites it as well.
+                place.write("x.c", &text);
+                continue;
+            }
+            let ours = place.compare_under(&[LATER], &[DCCACHE, compiler], &["-c", "x.c", "-o", output], &[]);
+            assert_eq!(plain, ours, "{compiler}: {output}");
+            assert_eq!(fs::read(place.file("x.c")).unwrap(), text, "{compiler}: {output}");
+        }
+    }
+}
+
+#[test]
+fn a_linked_system_directory_that_leads_elsewhere_is_noticed() {
+    for compiler in compilers() {
+        let words = ["-isystem", "a-link-with-a-long-name", "-c", "x.c"];
+        let prepare = |place: &Place| {
+            place.write("x.c", "#include <h.h>\nint x = N;\n");
+            for (directory, value) in [("ra", 1), ("rb", 2)] {
+                place.write(&format!("{directory}/h.h"), "#include \"n.h\"\n");
+                place.write(&format!("{directory}/n.h"), format!("#define N {value}\n"));
+            }
+            symlink("ra", place.file("a-link-with-a-long-name")).unwrap();
+        };
+        assert_noticed(compiler, &words, prepare, |place| {
+            fs::remove_file(place.file("a-link-with-a-long-name")).unwrap();
+            symlink("rb", place.file("a-link-with-a-long-name")).unwrap();
+        });
+    }
+}
+
+#[test]
+fn time_macros_of_the_command_line_and_pasted_ones_are_never_stale() {
+    for compiler in compilers() {
+        let place = Place::new();
+        place.write("x.c", "const char *x = S;\n");
+        place.write("y.c", "#define P(a, b) a##b\n#define Q(a, b) P(a, b)\nconst char *y = Q(__TI, ME__);\n");
+        place.write("z.c", "const char *z = __TI\\\nME__;\n");
+        for words in [["-DS=__TIME__", "-c", "x.c"].as_slice(), &["-c", "y.c"], &["-c", "z.c"]] {
+            for _ in 0..3 {
+                place.compare_under(&[LATER], &[DCCACHE, compiler], words, &[]);
+            }
+            assert_eq!(place.stat("/hits/direct"), 0, "{compiler} {words:?}");
+        }
+        for epoch in ["0", "86400000"] {
+            let variables = [LATER, ("SOURCE_DATE_EPOCH", epoch)];
+            let run = |program: &[&str]| {
+                place.compare_under(&variables, program, &["-DS=__DATE__", "-c", "x.c"], &["x.o"])
+            };
+            assert_eq!(run(&[compiler]), run(&[DCCACHE, compiler]), "{compiler}: {epoch}");
+        }
+    }
+}
+
+#[test]
+fn questions_for_headers_are_found_however_they_are_written() {
+    for compiler in compilers() {
+        let texts: [(&str, &[&str]); 3] = [
+            ("#if HAS\nint a;\n#endif\nint x;\n", &["-DHAS=__has_include(<a.h>)"]),
+            ("#define H __has_include\n#if H(<a.h>)\nint a;\n#endif\nint x;\n", &[]),
+            ("#if __has_inc\\\nlude(<a.h>)\nint a;\n#endif\nint x;\n", &[]),
+        ];
+        for (text, more) in texts {
+            let words = [more, &["-Ii", "-c", "x.c"]].concat();
+            let prepare = |place: &Place| {
+                place.write("x.c", text);
+                place.write("i/keep", "");
+            };
+            assert_noticed(compiler, &words, prepare, |place| drop(place.write("i/a.h", "")));
+        }
+    }
+}
+
+#[test]
+fn a_computed_name_that_is_itself_expanded_is_not_taken_as_it_stands() {
+    for compiler in compilers() {
+        let prepare = |place: &Place| {
+            place.write(
+                "x.c",
+                "#include \"third/b.h\"\n#define P b\n#define H <P.h>\n#include H\nint x = B;\n",
+            );
+            place.write("third/b.h", "#ifndef G\n#define G\n#define B 1\n#endif\n");
+            place.write("first/keep", "");
+        };
+        assert_noticed(compiler, &["-Ifirst", "-Ithird", "-c", "x.c"], prepare, |place| {
+            place.write("first/b.h", "#undef B\n#define B 2\n");
+        });
+    }
+}
+
+#[test]
+fn copies_that_are_skipped_once_are_told_apart_by_the_compiler() {
+    for compiler in compilers() {
+        let prepare = |place: &Place| {
+            place.write("x.c", "#include \"a.h\"\n#include \"l.h\"\n");
+            place.write("a.h", "#pragma once\nint once = 1;\n");
+            symlink("a.h", place.file("l.h")).unwrap();
+        };
+        assert_noticed(compiler, &["-c", "x.c"], prepare, |place| {
+            let content = fs::read(place.file("a.h")).unwrap();
+            fs::remove_file(place.file("l.h")).unwrap();
+            place.write("l.h", content);
+            let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+            fs::File::options().write(true).open(place.file("l.h")).unwrap().set_modified(old).unwrap();
+        });
+        let prepare = |place: &Place| {
+            place.write("x.c", "#include <a.h>\nint x = a;\n");
+            let text = "#pragma once\n#include_next <a.h>\nenum { a = 1 };\n";
+            place.write("1/a.h", text);
+            place.write("2/a.h", text);
+            let same = fs::metadata(place.file("1/a.h")).unwrap().modified().unwrap();
+            fs::File::options().write(true).open(place.file("2/a.h")).unwrap().set_modified(same).unwrap();
+        };
+        assert_noticed(compiler, &["-I1", "-I2", "-c", "x.c"], prepare, |place| {
+            place.write("2/a.h", "#pragma once\nenum { other = 2 };\nint more;\n");
+        });
+    }
+}
+
+#[test]
+fn a_directory_for_quoted_names_that_is_also_a_system_one_keeps_its_place() {
+    for compiler in compilers() {
+        let prepare = |place: &Place| {
+            place.write("x.c", "#include \"a.h\"\nint x = A;\n");
+            place.write("s/a.h", "#define A 1\n");
+            place.write("other/keep", "");
+        };
+        let words = ["-iquote", "s", "-isystem", "s", "-Iother", "-c", "x.c"];
+        assert_noticed(compiler, &words, prepare, |place| drop(place.write("other/a.h", "#define A 2\n")));
+    }
+}
+
+#[test]
+fn a_directory_of_precompiled_headers_that_appears_is_noticed() {
+    let prepare = |place: &Place| {
+        place.write("x.c", "#include \"a.h\"\nint x = A;\n");
+        place.write("a.h", "#define A 1\n");
+    };
+    assert_noticed("gcc", &["-c", "x.c"], prepare, |place| {
+        let made = place.root().join("made");
+        fs::create_dir(&made).unwrap();
+        fs::create_dir(place.file("a.h.gch")).unwrap();
+        fs::write(made.join("a.h"), "#define A 2\n").unwrap();
+        let mut command = Command::new("gcc");
+        command.args(["-x", "c-header", "a.h", "-o"]).arg(place.file("a.h.gch/one")).current_dir(&made);
+        assert!(command.status().unwrap().success());
+    });
+}
+
+#[test]
+fn specs_found_by_the_library_path_are_noticed() {
+    let place = Place::new();
+    place.write("x.c", "#ifdef EVIL\nint evil;\n#endif\nint x;\n");
+    place.write("sp/specs", "*cc1_options:\n+ -DEVIL=2\n\n");
+    place.assert_differential("gcc", &["-c", "x.c"], &["x.o"]);
+    let specs = place.file("sp").display().to_string();
+    for _ in 0..3 {
+        let variables = [LATER, ("LIBRARY_PATH", specs.as_str())];
+        let run = |program: &[&str]| place.compare_under(&variables, program, &["-c", "x.c"], &["x.o"]);
+        assert_eq!(run(&["gcc"]), run(&[DCCACHE, "gcc"]));
+    }
+}
+
+#[test]
+fn pragmas_that_compare_times_are_left_to_the_compiler() {
+    for compiler in compilers() {
+        let vendor = if compiler == "gcc" { "GCC" } else { "clang" };
+        let prepare = |place: &Place| {
+            place.write("x.c", format!("#pragma {vendor} dependency \"p.y\"\nint x;\n"));
+            place.write("p.y", "");
+            let old = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+            fs::File::options().write(true).open(place.file("p.y")).unwrap().set_modified(old).unwrap();
+        };
+        assert_noticed(compiler, &["-c", "x.c"], prepare, |place| {
+            let new = std::time::SystemTime::now() + std::time::Duration::from_secs(7200);
+            fs::File::options().write(true).open(place.file("p.y")).unwrap().set_modified(new).unwrap();
+        });
+    }
+}

@@ -123,7 +123,15 @@ fn directives_that_read_files_are_found_in_sources_that_are_preprocessed_already
 #[test]
 fn facts_of_a_file_are_found_in_directives_and_never_missed_for_a_comment() {
     let facts = |text: &str| FileFacts::scan(text.as_bytes());
-    assert_eq!(facts("int x; /* embedded */ \"dependency\" __TIME __DATE"), FileFacts::default());
+    assert_eq!(
+        facts("int x; /* embedded */ \"dependency\" TIME DATE HAS_TIME__ __DATES__"),
+        FileFacts::default()
+    );
+    // Parts that pasting completes, and a name over two lines.
+    for text in ["__TIME", "ME__", "__DATE_", "__T\\\nIME__", "STAMP__"] {
+        assert!(facts(text).time, "{text}");
+    }
+    assert!(facts("#pragma clang dependency \"x\"").pragma_dependency);
     assert!(facts("// __DATE__").date && facts("x __TIME__").time && facts("__TIMESTAMP__").timestamp);
     assert!(facts("#if __has_include_next(<x>)").has_include);
     assert!(facts("#pragma GCC /* why */ dependency \"x\"").pragma_dependency);

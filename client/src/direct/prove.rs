@@ -180,7 +180,7 @@ impl<'a> Prover<'a> {
                 |file: &ReadFile<'_>| definitions(file.content, word).is_none_or(|found| !found.is_empty());
             word.starts_with(b"__")
                 || OWN.contains(&word)
-                || self.reading.macros.iter().any(|definition| given(&&definition))
+                || self.reading.macros.iter().any(|definition| given(&definition))
                 || self.reading.files.iter().any(defined)
         })
     }

@@ -748,6 +748,10 @@ impl Files for OneFile {
     fn same_directory(&self, _: &[u8], _: &[u8]) -> bool {
         false
     }
+
+    fn same_file(&self, a: &[u8], b: &[u8]) -> bool {
+        a == b
+    }
 }
 
 #[test]

@@ -61,10 +61,11 @@ fn assert_lie_is_noticed(lie: &Lie, fault: Option<&str>) {
     ring.restart(0);
     two.assert_units_as_without(&units);
     assert_eq!(two.count("/hits/ring"), 0, "{}", two.stats());
-    // What a node cannot even read it does not serve.
-    let distrusted = if fault.is_some() { UNITS as u64 } else { 0 };
-    assert_eq!(fault.map_or(0, |fault| two.faults(fault)), distrusted, "{}", two.stats());
-    assert_eq!(two.agent()["distrusted"], distrusted, "{}", two.stats());
+    // What a node cannot even read it does not serve. Each compile looks up to twice: by what led to an entry before, and for its own key.
+    let once = UNITS as u64;
+    let expected = if fault.is_some() { once..=2 * once } else { 0..=0 };
+    assert!(expected.contains(&fault.map_or(0, |fault| two.faults(fault))), "{}", two.stats());
+    assert_eq!(two.agent()["distrusted"].as_u64() > Some(0), fault.is_some(), "{}", two.agent());
     // Its own work takes the place of the lies.
     two.workstation().flush().unwrap();
     one.forget();
@@ -156,6 +157,7 @@ fn a_signer_that_nobody_registered_brings_nothing_onto_the_ring() {
     let (honest, rogue) = (ring.site("honest"), ring.site("rogue"));
     let units = rogue.write_units("unit", 3);
     honest.write_units("unit", 3);
+    rogue.workstation().stop();
     fs::write(rogue.state().join("cluster/signer.key"), "66".repeat(32)).unwrap();
     rogue.assert_units_as_without(&units);
     rogue.workstation().flush().unwrap();

@@ -77,22 +77,37 @@ impl FileFacts {
     }
 }
 
-/// Whether a token is the end, or all but the last underscores, of a macro that shows the time: pasting can make the macro of it.
+/// Whether tokens are there from which pasting can make a macro that shows the time: the end of its name, or all but the last
+/// underscores where an argument or a line ends behind them.
 fn has_part(text: &[u8]) -> bool {
     const MACROS: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
-    const MARKS: [&[u8]; 5] = [b"E__", b"P__", b"__DATE", b"__TIME", b"__TIMESTAMP"];
-    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let part = |at: usize| {
-        let start = at - text[..at].iter().rev().take_while(|byte| word(byte)).count();
-        let token = &text[start..at + text[at..].iter().take_while(|byte| word(byte)).count()];
-        MACROS.iter().any(|name| {
-            let whole = token.len() == name.len();
-            !whole
-                && ((token.len() > 2 && name.ends_with(token))
-                    || (token.len() + 2 >= name.len() && name.starts_with(token)))
+    let any = |marks: &[&[u8]], is_part: &dyn Fn(&[u8], &[u8]) -> bool| {
+        marks.iter().any(|mark| {
+            find_iter(text, mark).any(|at| {
+                let (token, behind) = token_at(text, at);
+                is_part(token, behind)
+            })
         })
     };
-    MARKS.iter().any(|mark| find_iter(text, mark).any(part))
+    let ends = |token: &[u8], _: &[u8]| {
+        token.len() > 2 && MACROS.iter().any(|name| token.len() < name.len() && name.ends_with(token))
+    };
+    let begins = |token: &[u8], behind: &[u8]| {
+        let next = behind.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        matches!(next, None | Some(b',' | b')' | b'#' | b'\n' | b'\r'))
+            && MACROS
+                .iter()
+                .any(|name| (name.len() - 2..name.len()).contains(&token.len()) && name.starts_with(token))
+    };
+    any(&[b"E__", b"P__"], &ends) || any(&[b"__DATE", b"__TIME"], &begins)
+}
+
+/// Returns the whole token around a byte of it, and what follows.
+fn token_at(text: &[u8], at: usize) -> (&[u8], &[u8]) {
+    let word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    let start = at - text[..at].iter().rev().take_while(word).count();
+    let end = at + text[at..].iter().take_while(word).count();
+    (&text[start..end], &text[end..])
 }
 
 /// Joins continued lines: a backslash, blanks that gcc allows behind it, and the line's end go.

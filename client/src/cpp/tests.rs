@@ -124,11 +124,11 @@ fn directives_that_read_files_are_found_in_sources_that_are_preprocessed_already
 fn facts_of_a_file_are_found_in_directives_and_never_missed_for_a_comment() {
     let facts = |text: &str| FileFacts::scan(text.as_bytes());
     assert_eq!(
-        facts("int x; /* embedded */ \"dependency\" TIME DATE HAS_TIME__ __DATES__"),
+        facts("int x; /* embedded */ \"dependency\" TIME DATE HAS_TIME__ __DATES__ __TIME*_T __"),
         FileFacts::default()
     );
     // Parts that pasting completes, and a name over two lines.
-    for text in ["__TIME", "ME__", "__DATE_", "__T\\\nIME__", "STAMP__"] {
+    for text in ["P(__TIME, __)", "ME__", "P(__DATE_, _)", "__T\\\nIME__", "STAMP__"] {
         assert!(facts(text).time, "{text}");
     }
     assert!(facts("#pragma clang dependency \"x\"").pragma_dependency);

@@ -380,3 +380,40 @@ fn hostile_and_damaged_side_files_are_misses() {
     damage(vec![place.home().join("digests")], &|file| fs::write(file, vec![0xFF; 4096]).unwrap());
     assert_right(&place, "gcc", &words, &["x.o"], "digests");
 }
+
+#[test]
+fn the_standard_headers_of_both_languages_are_explained() {
+    let c = [
+        "stdio.h",
+        "stdlib.h",
+        "string.h",
+        "math.h",
+        "time.h",
+        "pthread.h",
+        "sys/socket.h",
+        "netinet/in.h",
+        "stdatomic.h",
+    ];
+    let cxx = [
+        "vector",
+        "map",
+        "string",
+        "iostream",
+        "regex",
+        "thread",
+        "future",
+        "memory",
+        "chrono",
+        "unordered_map",
+    ];
+    for compiler in compilers() {
+        let driver = if compiler == "gcc" { "g++" } else { "clang++" };
+        for (program, source, headers) in [(compiler, "x.c", c.as_slice()), (driver, "x.cc", &cxx)] {
+            let place = Place::new();
+            let includes: String = headers.iter().map(|header| format!("#include <{header}>\n")).collect();
+            place.write(source, includes + "int x;\n");
+            warm(&place, program, &["-c", source], &["x.o"]);
+            assert_eq!(place.stat("/faults/lookup_not_explained"), 0, "{program}: {}", place.stats());
+        }
+    }
+}

@@ -103,6 +103,7 @@ impl Spellings {
             // In a macro the includer is wherever that is used.
             Operand::Name(Form::Quoted, _) if defines => self.opaque = Some("__has_include in a macro"),
             Operand::Name(form, name) => self.queries.push(Spelling { form, start, name: name.to_vec() }),
+            Operand::Macro(_) | Operand::Other if is_idle(line) => {}
             Operand::Macro(_) | Operand::Other => self.opaque = Some("computed __has_include"),
         }
     }
@@ -227,6 +228,16 @@ fn directive_of(line: &[u8]) -> &[u8] {
     &rest[..rest.iter().take_while(|&&byte| is_word(byte)).count()]
 }
 
+/// Whether what follows `line` is surely no part of a directive: no number sign stands before it, or a comment to the line's end has begun.
+/// Where a comment of several lines ends on the line, nothing is sure.
+fn is_idle(line: &[u8]) -> bool {
+    let has = |text: &[u8], what: &[u8]| find(text, what).is_some();
+    let signs: [&[u8]; 3] = [b"#", b"%:", b"??="];
+    let outside = !has(line, b"*/") && !signs.iter().any(|sign| has(line, sign));
+    let commented = find(line, b"//").is_some_and(|at| !has(&line[..at], b"/*") && !has(&line[at..], b"*/"));
+    outside || commented
+}
+
 /// Whether what follows `line` is only asked about or given a meaning: `#ifdef`, `defined`, `#define` of that name itself.
 fn asks_whether_there_is(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();
@@ -315,6 +326,21 @@ mod tests {
             assert!(Spellings::scan(text.as_bytes()).opaque.is_some(), "{text}");
         }
         assert!(Spellings::scan(b"#define HAS __has_include(<a.h>)").opaque.is_none());
+        for text in [
+            "#endif // __has_include",
+            "// when __has_include is there",
+            " * of __has_include and others",
+            "a __has_include",
+        ] {
+            assert!(Spellings::scan(text.as_bytes()).opaque.is_none(), "{text}");
+        }
+        for text in [
+            "/* // */ #if __has_include X",
+            "#if 1 /* // */ && __has_include X",
+            "#if /*\n*/ __has_include X",
+        ] {
+            assert!(Spellings::scan(text.as_bytes()).opaque.is_some(), "{text}");
+        }
     }
 
     #[test]

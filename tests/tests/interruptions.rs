@@ -193,7 +193,6 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 #[test]
-#[ignore = "a driver that a signal ends can leave an assembler that still writes; `just interruptions` runs it"]
 fn interrupted_compiles_leave_no_partial_object_no_wrong_entry_and_no_lock() {
     interrupt(SEED, COUNT);
 }

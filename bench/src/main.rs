@@ -1,16 +1,23 @@
 //! Compares dccache with the other caches that are installed, interleaved in one run, and writes the run down.
 //!
-//! `cargo run --release -p dccache-bench -- compare` after `cargo build --release`.
+//! `cargo run --release -p dccache-bench -- compare`. `just peers` installs what Debian, crates.io and PyPI have.
 
+mod counts;
+mod front;
 mod machine;
 mod measure;
-mod peers;
+mod plot;
+mod programs;
 mod report;
 mod scenarios;
+mod servers;
 mod workload;
 
+use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use report::{Curve, Run, Table};
+use scenarios::{ALL, Outcome, Rounds, Stage};
+use std::path::{Path, PathBuf};
 
 /// Load and comparisons for dccache.
 #[derive(Debug, Parser)]
@@ -21,20 +28,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs every scenario with every cache that is installed and writes a table of ratios.
+    /// Runs every scenario with every cache that is installed and writes a page of ratios, with plots.
     Compare(Compare),
 }
 
 /// Options of `compare`.
 #[derive(Debug, clap::Args)]
 struct Compare {
-    /// Measured rounds per scenario; whole builds take a tenth of it, at least 3.
-    #[arg(long, default_value_t = 31)]
+    /// Measured rounds of calls that take milliseconds; compiles take a quarter of it, whole builds a twentieth, at least 3.
+    #[arg(long, default_value_t = 101)]
     rounds: usize,
-    /// Only the scenarios whose name contains this.
-    #[arg(long, default_value = "")]
-    only: String,
-    /// Directory in which the run is kept; nothing is kept without it.
+    /// Only the scenarios whose names contain one of these, separated by semicolons.
+    #[arg(long, value_delimiter = ';')]
+    only: Vec<String>,
+    /// As few rounds and as small sizes as give a number: shows that everything works, measures nothing. Keeps nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Directory in which the run is kept [default: bench/runs].
     #[arg(long)]
     keep: Option<PathBuf>,
     /// Name of the kept run, after the date.
@@ -43,22 +53,79 @@ struct Compare {
 }
 
 fn main() -> anyhow::Result<()> {
-    let Command::Compare(options) = Arguments::parse().command;
-    let peers = peers::Peers::find()?;
-    let stage = scenarios::Stage::set(&peers)?;
-    let mut tables = Vec::new();
-    for scenario in scenarios::all() {
-        if scenario.name.contains(&options.only) {
-            eprintln!("{} ...", scenario.name);
-            tables.push(scenario.run(&stage, options.rounds)?);
+    match Arguments::parse().command {
+        Command::Compare(options) => compare(&options),
+    }
+}
+
+fn compare(options: &Compare) -> anyhow::Result<()> {
+    let programs = programs::Programs::find()?;
+    let before = machine::busy();
+    let (tables, curves) = measured(&programs, options)?;
+    let mut run = Run {
+        machine: machine::line(),
+        beside: [before, machine::busy()],
+        versions: programs.versions(),
+        command: options.command(),
+        tables,
+        curves,
+        plots: Vec::new(),
+    };
+    if !options.quick {
+        let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("runs");
+        keep(&mut run, &options.keep.clone().unwrap_or(runs), &options.name)?;
+    }
+    println!("{}", report::page(&run));
+    Ok(())
+}
+
+fn measured(programs: &programs::Programs, options: &Compare) -> anyhow::Result<(Vec<Table>, Vec<Curve>)> {
+    let chosen = |name: &str| options.only.is_empty() || options.only.iter().any(|part| name.contains(part));
+    let chosen: Vec<_> = ALL.iter().filter(|scenario| chosen(scenario.name)).collect();
+    ensure!(!chosen.is_empty(), "no scenario has such a name");
+    let stage = Stage::set(programs)?;
+    let rounds = if options.quick { Rounds::QUICK } else { Rounds::of(options.rounds) };
+    let (mut tables, mut curves) = (Vec::new(), Vec::new());
+    for scenario in chosen {
+        eprintln!("{} ...", scenario.name);
+        match scenario.run(&stage, rounds).with_context(|| scenario.name.to_owned())? {
+            Outcome::Table(table) => tables.push(table),
+            Outcome::Curve(curve) => curves.push(curve),
         }
     }
-    let text = report::page(&machine::line(), &peers, &tables, &options.only, options.rounds);
-    println!("{text}");
-    if let Some(directory) = &options.keep {
-        let file = directory.join(format!("{}-{}.md", machine::date()?, options.name));
-        std::fs::write(&file, &text)?;
-        eprintln!("kept as {}", file.display());
+    Ok((tables, curves))
+}
+
+/// Writes the plots and the page into `directory`.
+fn keep(run: &mut Run, directory: &Path, name: &str) -> anyhow::Result<()> {
+    let stem = format!("{}-{name}", machine::date()?);
+    let mut draw = |part: &str, svg: &str| -> anyhow::Result<()> {
+        let file = format!("{stem}-{part}.svg");
+        std::fs::write(directory.join(&file), svg)?;
+        run.plots.push(file);
+        Ok(())
+    };
+    for (part, word) in [("hits", "hit"), ("misses", "miss"), ("builds", "build")] {
+        let tables: Vec<&Table> = run.tables.iter().filter(|table| table.name.contains(word)).collect();
+        if !tables.is_empty() {
+            draw(part, &plot::bars(&format!("{part}: wall-clock time, as a ratio"), &tables))?;
+        }
     }
+    for curve in run.curves.iter().chain(&report::over_distance(&run.tables)) {
+        draw(&curve.name.replace(' ', "-"), &plot::lines(curve))?;
+    }
+    std::fs::write(directory.join(format!("{stem}.md")), report::page(run))?;
+    eprintln!("kept as {stem}.md in {}", directory.display());
     Ok(())
+}
+
+impl Compare {
+    /// Returns the command line that repeats the run.
+    fn command(&self) -> String {
+        let mut words = format!("cargo run --release -p dccache-bench -- compare --rounds {}", self.rounds);
+        if !self.only.is_empty() {
+            words += &format!(" --only '{}'", self.only.join(";"));
+        }
+        words
+    }
 }

@@ -4,6 +4,7 @@
 
 mod counts;
 mod front;
+mod load;
 mod machine;
 mod measure;
 mod plot;
@@ -30,6 +31,9 @@ struct Arguments {
 enum Command {
     /// Runs every scenario with every cache that is installed and writes a page of ratios, with plots.
     Compare(Compare),
+    /// Puts to or gets from a node and prints the seconds of one request.
+    #[command(hide = true)]
+    Load(load::Load),
 }
 
 /// Options of `compare`.
@@ -55,6 +59,7 @@ struct Compare {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Compare(options) => compare(&options),
+        Command::Load(options) => load::run(&options),
     }
 }
 
@@ -105,7 +110,7 @@ fn keep(run: &mut Run, directory: &Path, name: &str) -> anyhow::Result<()> {
         run.plots.push(file);
         Ok(())
     };
-    for (part, word) in [("hits", "hit"), ("misses", "miss"), ("builds", "build")] {
+    for (part, word) in [("hits", "hit"), ("misses", "miss"), ("builds", "build"), ("node", "node")] {
         let tables: Vec<&Table> = run.tables.iter().filter(|table| table.name.contains(word)).collect();
         if !tables.is_empty() {
             draw(part, &plot::bars(&format!("{part}: wall-clock time, as a ratio"), &tables))?;

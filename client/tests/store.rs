@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use support::{DCCACHE, Place, text};
+use support::{DCCACHE, LATER, Place, text};
 
 #[test]
 fn a_corrupt_entry_is_a_miss_that_is_counted_and_replaced() {
@@ -262,4 +262,16 @@ fn recache_replaces_and_read_only_stores_nothing() {
     assert_eq!(place.stat("/hits/local"), 1);
     with("DCCACHE_DISABLE");
     assert_eq!(place.stat("/hits/local"), 1);
+}
+
+#[test]
+fn recache_compiles_at_each_call_although_everything_is_known() {
+    let place = Place::new();
+    place.write("a.c", "int a(void) { return 1; }\n");
+    for stored in 1..=3 {
+        let mut command = place.command(DCCACHE);
+        command.env("DCCACHE_RECACHE", "true").env(LATER.0, LATER.1).args(["gcc", "-c", "a.c"]);
+        assert!(command.status().unwrap().success());
+        assert_eq!((place.stat("/stored"), place.stat("/hits/direct")), (stored, 0));
+    }
 }

@@ -1,6 +1,6 @@
 //! A machine whose agent a test speaks to itself, in the wrapper's words.
 
-use crate::Binaries;
+use crate::{Binaries, until};
 use dccache::agent::ask;
 use dccache::agent::line::Line;
 use dccache::agent::place::Place;
@@ -12,7 +12,7 @@ use dccache_protocol::digest::Digest;
 use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
 use dccache_protocol::ids::{Namespace, ToolchainId};
 use dccache_protocol::keys::{EntryKey, ManifestKey, PreprocessedKey, RootPath, direct_key};
-use dccache_protocol::local::{Job, Reply, Request, Vetted};
+use dccache_protocol::local::{Job, Reply, Request, Unavailable, Vetted};
 use dccache_protocol::manifest::Manifest;
 use dccache_protocol::time::UnixMillis;
 use rustix::process::Pid;
@@ -81,6 +81,17 @@ impl Machine {
     /// Looks for a key.
     pub fn find(&self, key: EntryKey, budget_ms: u32) -> (Reply, Vec<u8>) {
         self.ask(&Request::Find { namespace: Namespace::default(), keys: vec![key], budget_ms }, &[])
+    }
+
+    /// As [`Machine::find`], with all the time it wants, until an owner answers: one that was away is asked again only after a pause.
+    ///
+    /// # Panics
+    /// No owner answers for long.
+    pub fn find_at_last(&self, key: EntryKey) -> (Reply, Vec<u8>) {
+        until("an owner answers", || {
+            let answer = self.find(key, PLENTY_MS);
+            (answer.0 != Reply::Unavailable(Unavailable::Unreachable)).then_some(answer)
+        })
     }
 
     /// Looks for suggestions; none when the ring has none.

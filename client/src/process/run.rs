@@ -2,19 +2,23 @@
 
 use super::death::Ending;
 use super::dispositions::{self, PassOn};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most bytes kept of one stream. A compile that says more is passed on in full and not stored.
 pub const CAPTURE_MAX: usize = 8 << 20;
+
+/// How long the rest of a compiler whose driver a signal ended is waited for. An assembler is done long before; what goes on for longer
+/// has not come to the object yet.
+const ORPHANS_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -56,7 +60,10 @@ pub fn run(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<R
         }
     };
     signals.to(child.id());
-    let (stdout, stderr) = relay(&mut child);
+    let (mut stdout, mut stderr) = relay(&mut child);
+    if (stdout.source.is_some() || stderr.source.is_some()) && was_killed(&child) {
+        await_orphans(&mut stdout, &mut stderr);
+    }
     let wall_ms = u32::try_from(start.elapsed().as_millis()).unwrap_or(u32::MAX);
     let cpu_ms = cpu_ms_of(child.id());
     let interrupted = signals.end();
@@ -87,6 +94,31 @@ fn wait_for_any(out: &Relay, err: &Relay, ended: Option<&OwnedFd>) -> bool {
         sources.into_iter().flatten().map(|source| PollFd::new(source, PollFlags::IN)).collect();
     let woken = poll(&mut polled, None);
     woken.is_ok() && ended.is_some() && polled.last().is_some_and(|last| !last.revents().is_empty())
+}
+
+/// Tells whether a signal ended the child, which is not reaped by this.
+fn was_killed(child: &Child) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = Pid::from_raw(child.id() as i32).and_then(|pid| waitid(WaitId::Pid(pid), options).ok().flatten());
+    status.is_some_and(|status| status.killed() || status.dumped())
+}
+
+/// Passes on what the compiler proper or the assembler still writes after a signal ended their driver. They would die at our end of the
+/// pipe, in the middle of an object, where without dccache they end by themselves. Another signal ends the wait.
+fn await_orphans(out: &mut Relay, err: &mut Relay) {
+    let end = Instant::now() + ORPHANS_MAX;
+    loop {
+        let sources = [out.source.as_ref(), err.source.as_ref()];
+        let mut polled: Vec<PollFd<'_>> =
+            sources.into_iter().flatten().map(|source| PollFd::new(source, PollFlags::IN)).collect();
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        if polled.is_empty() || !matches!(poll(&mut polled, Some(&timeout)), Ok(1..)) {
+            return;
+        }
+        out.pump(rustix::stdio::stdout());
+        err.pump(rustix::stdio::stderr());
+    }
 }
 
 /// One stream on its way from the compiler to our own descriptor.
@@ -155,4 +187,22 @@ fn cpu_ms_of(pid: u32) -> u32 {
         .sum();
     let per_second = super::clock::ticks_per_second();
     u32::try_from(ticks * 1000 / per_second).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A driver that is killed, and its child, which goes on once the driver is dead.
+    const ORPHANED: &str = "parent=$$
+        (until grep -q '^[0-9]* ([^)]*) Z' /proc/$parent/stat; do :; done; echo late >&2; echo whole) &
+        kill -9 $$";
+
+    #[test]
+    fn what_outlives_a_killed_driver_is_heard_to_its_end() {
+        let arguments = ["-c", ORPHANED].map(OsString::from);
+        let ran = run(Path::new("/bin/sh"), OsStr::new("sh"), &arguments).expect("sh is there");
+        assert_eq!(ran.ending, Ending::Killed(libc::SIGKILL));
+        assert_eq!((ran.stderr.as_slice(), ran.stdout.as_slice()), (&b"late\n"[..], &b"whole\n"[..]));
+    }
 }

@@ -152,7 +152,7 @@ impl Setting<'_> {
             _ if self.config.read_only => tally.not_stored("read_only"),
             Ok((key, entry)) => self.store(known, key, &entry, direct, store, link, tally),
             Err(reason) => {
-                self.remove_partial(&ran);
+                self.remove_partial(known, &ran);
                 tally.not_stored(reason);
             }
         }
@@ -288,18 +288,17 @@ impl Setting<'_> {
         }
     }
 
-    /// Removes what a compile that a signal ended has left, as compilers do that get the signal themselves.
-    fn remove_partial(&self, ran: &Ran) {
-        if !(ran.interrupted && matches!(ran.ending, Ending::Killed(_))) {
+    /// Removes what a compile has left of which a signal ended the driver or, as its failure can mean, a part.
+    fn remove_partial(&self, known: &Known, ran: &Ran) {
+        if ran.ending.is_success() {
             return;
         }
-        for planned in &self.invocation.outputs {
-            let object = planned.role != OutputRole::Depend;
-            if let Some(path) = planned.path.as_ref().filter(|_| object) {
-                let path = self.path(path);
-                if std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file()) {
-                    let _ = std::fs::remove_file(path);
-                }
+        let killed = matches!(ran.ending, Ending::Killed(_));
+        for planned in self.invocation.outputs.iter().filter(|planned| planned.role != OutputRole::Depend) {
+            let Some(path) = planned.path.as_ref().map(|path| self.path(path)) else { continue };
+            let is_file = std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file());
+            if is_file && (killed && ran.interrupted || known.inputs.began_before(&path)) {
+                let _ = std::fs::remove_file(path);
             }
         }
     }

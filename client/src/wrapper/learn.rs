@@ -143,7 +143,9 @@ impl Setting<'_> {
     /// Seals the record of this command, where stamps can stand for everything that led to its entry. What cannot be sealed is found by
     /// its manifest.
     pub(super) fn seal(&self, direct: &mut Direct, footprint: &Footprint, entry: EntryKey) {
-        let Some(name) = self.sealed.filter(|_| !self.config.read_only) else { return };
+        // Who wants everything compiled anew must not be served at the next call.
+        let wanted = !self.config.read_only && !self.config.recache;
+        let Some(name) = self.sealed.filter(|_| wanted) else { return };
         if let Some(sealed) = self.sealed_record(direct, footprint, entry) {
             let _ =
                 Store::new(self.home, self.config.max_size).put_side(Side::Sealed(name), &sealed.to_bytes());

@@ -206,9 +206,11 @@ impl Client {
         }
     }
 
-    /// Finds a bundle as a client does: at one owner after the other; a miss of one that answers is a miss.
+    /// Finds a bundle as a client does: at one owner after the other; a miss of one that answers is a miss. An owner that was away is
+    /// asked again only after a pause, which grows with the time that it was away, so where none answers it is tried again.
     pub(crate) async fn find(&mut self, number: u32) -> Option<Vec<u8>> {
-        for _ in 0..8 {
+        let begin = Instant::now();
+        while begin.elapsed() < DEADLINE {
             for owner in self.owners(key(number)) {
                 let Ok(answer) = self.find_at(owner, key(number)).await else { continue };
                 self.follow(&answer);
@@ -218,6 +220,7 @@ impl Client {
                     Err(_) => {}
                 }
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         None
     }

@@ -328,7 +328,7 @@ fn a_precompiled_header_is_restored_and_the_compiler_takes_it() {
         };
         let written = assert_all_files(&place, compiler, &make(&["-MD"]), Again::Other);
         assert_eq!(written.into_keys().collect::<Vec<_>>(), ["x.h.d", "x.h.gch"]);
-        // What is restored is taken in place of the header, and the call that takes it is left alone.
+        // What is restored is taken in place of the header, and the call that takes it is left alone without sloppiness.
         assert!(place.run(&[&[compiler], make(&["-MD"]).as_slice()].concat()).status.success());
         assert_eq!(place.stat("/hits/local"), 3, "{}", place.explain());
         place.write("a.c", "int g(void) { return f(); }\n");

@@ -24,6 +24,14 @@ pub(super) fn assembly_reader(text: &[u8]) -> Option<&'static str> {
     judge(&text.to_ascii_lowercase())
 }
 
+/// Finds words in gcc's image of a precompiled header that could be the assembly of a function in it. The image holds strings as they are.
+pub fn image_reader(image: &[u8]) -> Option<&'static str> {
+    let image = image.to_ascii_lowercase();
+    [".include", "incbin", ".macro", ".irp", ".altmacro"]
+        .into_iter()
+        .find(|word| find(&image, word.as_bytes()).is_some())
+}
+
 /// Finds the first attribute `name("...")` that reads a file. Such a name before anything but a literal is a program's own.
 fn attribute(text: &[u8], name: &[u8]) -> Option<&'static str> {
     let found = find_iter(text, name).filter_map(|at| keyword_end(text, at, name));

@@ -13,6 +13,7 @@ mod transitions;
 #[cfg(test)]
 mod tests;
 
+pub use asm::image_reader;
 pub use facts::FileFacts;
 pub(crate) use facts::without_splices;
 pub use text::{EnteredFile, Places, Preprocessed};

@@ -62,7 +62,7 @@ const READS_FILES: &[&str] = &[
     "__attribute__((section(\".data\\n.incbin \\\"f\\\"\\n#\"))) int x = 1;",
     "int x [[gnu::__section__(\".data\"\n\"\\n.inc\" \"bin 'f'\")]] = 1;",
     "asm(\"unfinished",
-    "#pragma GCC pch_preprocess \"x.gch\"",
+    "#pragma GCC pch_preprocess \"x.gch",
     "#pragma GCC dependency \"x.y\"",
     "# embed \"data\"",
     "#pragma clang module import a",

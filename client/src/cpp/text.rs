@@ -12,6 +12,9 @@ pub(super) const NO_FILES: &[&[u8]] = &[b"<built-in>", b"<command-line>", b"<com
 /// What [`dccache_protocol::keys::spelled`] writes in place of the root.
 const ROOT_MARK: &[u8] = b"\0";
 
+/// How gcc's preprocessor names a precompiled header that it took, before the name.
+const PRECOMPILED: &[u8] = b"#pragma GCC pch_preprocess \"";
+
 /// The directories of a compile that must not show where a result is shared.
 #[derive(Clone, Copy, Debug)]
 pub struct Places<'a> {
@@ -58,6 +61,7 @@ pub struct Preprocessed<'a> {
     /// Positions of the names in line markers, without quotes, ascending.
     names: Vec<Range<usize>>,
     files: Vec<EnteredFile>,
+    precompiled: Vec<Vec<u8>>,
 }
 
 impl<'a> Preprocessed<'a> {
@@ -66,7 +70,7 @@ impl<'a> Preprocessed<'a> {
     /// # Errors
     /// Something in it reads a file that it does not name.
     pub fn parse(text: &'a [u8]) -> Result<Self, Bypass> {
-        let mut parsed = Self { text, names: Vec::new(), files: Vec::new() };
+        let mut parsed = Self { text, names: Vec::new(), files: Vec::new(), precompiled: Vec::new() };
         parsed.read_lines()?;
         match asm::file_reader(text) {
             Some(word) => Err(Bypass::new(Reason::UnsupportedCodeDirective, word)),
@@ -82,7 +86,11 @@ impl<'a> Preprocessed<'a> {
         let source = EnteredFile { path: source.to_vec(), leads: true };
         // Clang obeys directives here, wherever they begin in their line.
         let lines = text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_start);
-        lines.filter(|line| line.starts_with(b"#")).try_for_each(check_directive)?;
+        for line in lines.filter(|line| line.starts_with(b"#")) {
+            if check_directive(line)?.is_some() {
+                return Err(Bypass::new(Reason::CouldNotUsePrecompiledHeader, line));
+            }
+        }
         Ok(Self { names: Vec::new(), files: vec![source], ..Self::parse(text)? })
     }
 
@@ -94,6 +102,11 @@ impl<'a> Preprocessed<'a> {
     /// Lists the source and every file that was included, in the order of first appearance.
     pub fn files(&self) -> &[EnteredFile] {
         &self.files
+    }
+
+    /// Lists the precompiled headers that gcc's preprocessor took in place of headers, as spelled.
+    pub fn precompiled(&self) -> &[Vec<u8>] {
+        &self.precompiled
     }
 
     /// Whether the program can ask for the spelled name of a file without spelling it.
@@ -152,7 +165,7 @@ impl<'a> Preprocessed<'a> {
                         }
                         self.names.push(name);
                     }
-                    None => check_directive(line)?,
+                    None => self.precompiled.extend(check_directive(line)?.map(<[u8]>::to_vec)),
                 }
             } else if leads && line.iter().any(|byte| !byte.is_ascii_whitespace()) {
                 leads = false;
@@ -176,24 +189,27 @@ fn inside<'a>(root: &[u8], name: &'a [u8]) -> Option<&'a [u8]> {
     if rest.is_empty() || root.ends_with(b"/") { Some(rest) } else { rest.strip_prefix(b"/") }
 }
 
-/// Refuses directives that are left in the text and read files or modules.
-fn check_directive(line: &[u8]) -> Result<(), Bypass> {
+/// Refuses directives that are left in the text and read files or modules; returns the precompiled header that one names.
+fn check_directive(line: &[u8]) -> Result<Option<&[u8]>, Bypass> {
     let directive = line[1..].trim_ascii_start();
     let reason = if let Some(pragma) = directive.strip_prefix(b"pragma") {
         let names = |word: &[u8]| find(pragma, word).is_some();
         if names(b"pch_preprocess") {
-            Reason::CouldNotUsePrecompiledHeader
+            match line.strip_prefix(PRECOMPILED).and_then(|name| name.strip_suffix(b"\"")) {
+                Some(name) => return Ok(Some(name)),
+                None => Reason::CouldNotUsePrecompiledHeader,
+            }
         } else if names(b"clang module") {
             Reason::CouldNotUseModules
         } else if names(b"dependency") {
             Reason::UnsupportedCodeDirective
         } else {
-            return Ok(());
+            return Ok(None);
         }
     } else if [b"embed".as_slice(), b"include", b"import"].iter().any(|word| directive.starts_with(word)) {
         Reason::UnsupportedCodeDirective
     } else {
-        return Ok(());
+        return Ok(None);
     };
     Err(Bypass::new(reason, line))
 }

@@ -22,7 +22,10 @@ const ROWS: &[Row] = &[
     ("corrupt_entry", "it was damaged or foreign and is replaced; look at the disk if it happens often"),
     ("could_not_run_compiler", "the compiler could not be started; look at memory and process limits"),
     ("could_not_use_modules", "modules are not cached in this version"),
-    ("could_not_use_precompiled_header", "precompiled headers are not cached in this version"),
+    (
+        "could_not_use_precompiled_header",
+        "taking one needs `sloppiness = time_macros`, and with clang a dependency file (-MD) and one that is newer than its headers",
+    ),
     ("date_changed", "nothing to do: the date could change while it compiled"),
     ("distrusted_digest", "a node sent other bytes than its entry names; the next replica was asked"),
     ("distrusted_malformed", "a node sent what no node sends; is it of another version?"),

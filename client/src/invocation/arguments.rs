@@ -74,6 +74,8 @@ pub enum Class {
     Leaks(Leak),
     /// In the key with the content of the file that its value names; binds as [`Leak::Path`] does.
     ReadsFile,
+    /// As [`Class::ReadsFile`]; the file is a precompiled header.
+    TakesPrecompiled,
     /// Acts through the preprocessed text: a macro, or how the preprocessor works.
     Macro,
     /// Acts through the preprocessed text: an include directory.
@@ -157,7 +159,7 @@ pub struct KeyArgument {
 /// One argument with its separate value, understood.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Argument<'a> {
-    /// One or two words as typed.
+    /// One or two words as typed; four where an option and its value each follow `-Xclang`.
     pub(super) words: &'a [Vec<u8>],
     /// The value; the whole word for an input and for an option without a value.
     pub(super) value: &'a [u8],
@@ -170,7 +172,11 @@ impl Argument<'_> {
     pub(super) fn key(&self, role: KeyRole) -> impl Iterator<Item = KeyArgument> + '_ {
         let path = matches!(
             self.class,
-            Class::IncludeDirectory(_) | Class::ForcedInclude | Class::ReadsFile | Class::Toolchain
+            Class::IncludeDirectory(_)
+                | Class::ForcedInclude
+                | Class::ReadsFile
+                | Class::TakesPrecompiled
+                | Class::Toolchain
         );
         let last = self.words.len() - 1;
         self.words.iter().enumerate().map(move |(index, word)| {
@@ -207,9 +213,7 @@ fn one<'a>(
         Some((entry, Found::Alone)) => single(entry.class, word),
         Some((entry, Found::Joined)) => single(entry.class, &word[entry.spelling.len()..]),
         Some((entry, Found::Separate)) => match argv.get(at + 1) {
-            Some(value) if entry.spelling == "-Xclang" && XCLANG.contains(&value.as_slice()) => {
-                Argument { words: &argv[at..at + 2], value, class: Class::CodeGeneration }
-            }
+            Some(value) if entry.spelling == "-Xclang" => passed_to_clang(argv, at, value, entry.class),
             Some(value) => Argument { words: &argv[at..at + 2], value, class: entry.class },
             None => single(Class::Bypass(Reason::BadCompilerArguments), word),
         },
@@ -217,8 +221,20 @@ fn one<'a>(
     }
 }
 
-/// Options of clang's compiler proper that may follow `-Xclang`; all others are left alone.
-const XCLANG: &[&[u8]] = &[b"-fno-pch-timestamp"];
+/// Understands an option of clang's compiler proper behind `-Xclang`, its value behind another one; all but a few are left alone.
+fn passed_to_clang<'a>(argv: &'a [Vec<u8>], at: usize, option: &'a [u8], otherwise: Class) -> Argument<'a> {
+    let alone = |class| Argument { words: &argv[at..at + 2], value: option, class };
+    let class = match option {
+        b"-fno-pch-timestamp" => return alone(Class::CodeGeneration),
+        b"-include-pch" => Class::TakesPrecompiled,
+        b"-include" => Class::ForcedInclude,
+        _ => return alone(otherwise),
+    };
+    match argv.get(at + 2..at + 4) {
+        Some([pass, value]) if pass == b"-Xclang" => Argument { words: &argv[at..at + 4], value, class },
+        _ => alone(otherwise),
+    }
+}
 
 /// How an argument matched an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -86,7 +86,7 @@ const LISTS: &[List] = &[
     List {
         heading: "Reads a file",
         text: "In every key with the file's content; bound to the directory.",
-        holds: |class| matches!(class, Class::ReadsFile | Class::ProfileUse),
+        holds: |class| matches!(class, Class::ReadsFile | Class::TakesPrecompiled | Class::ProfileUse),
     },
     List {
         heading: "Writes one more file",
@@ -117,6 +117,7 @@ fn remark(class: &Class) -> String {
         Class::Depend(DependOption::PassedOn(_)) => "for the preprocessor".into(),
         Class::IncludeDirectory(kind) => format!("directory: {kind:?}").to_lowercase(),
         Class::ForcedInclude => "read before the source".into(),
+        Class::TakesPrecompiled => "a precompiled header".into(),
         Class::Assembler => {
             "options for the assembler, from a list of harmless ones; `-a...=FILE` is a listing".into()
         }

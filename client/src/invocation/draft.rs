@@ -10,7 +10,7 @@ use super::{
     ColorRequest, Command, CompilerKind, Facts, FileKind, Files, IncludeDirectory, Invocation, Language,
     OptionFile, Stage,
 };
-use super::{assembler, response};
+use super::{assembler, preprocess, response};
 use crate::depfile::DependRequest;
 
 /// Where `dccache:disable` is looked for: the first bytes of the source, as ccache does.
@@ -54,8 +54,8 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
     check_forced_includes(&draft, files)?;
     check_disabled(&source, files)?;
     let listing = outputs.depend.as_ref().and_then(DependRequest::of_preprocessor);
-    let preprocessor =
-        (!language.is_preprocessed()).then(|| preprocessor(&arguments, command, listing.as_ref()));
+    let preprocessor = (!language.is_preprocessed())
+        .then(|| preprocess::arguments(&arguments, command, language, listing.as_ref()));
     Ok(Invocation {
         kind: command.kind,
         driver: basename(driver).to_vec(),
@@ -160,7 +160,8 @@ impl Draft {
                 self.leak(leak);
                 self.key(argument, KeyRole::Always);
             }
-            Class::ReadsFile => {
+            Class::ReadsFile | Class::TakesPrecompiled => {
+                self.facts.takes_precompiled |= argument.class == Class::TakesPrecompiled;
                 self.leak(Leak::Path);
                 self.key(argument, KeyRole::Always);
                 self.option_files.push(OptionFile { argument: self.arguments.len() - 1, path: value });
@@ -373,26 +374,4 @@ fn apparent_directory(command: &Command<'_>, files: &dyn Files) -> Vec<u8> {
         Some(pwd) if pwd.first() == Some(&b'/') && files.same_directory(pwd, b".") => pwd.to_vec(),
         _ => command.working_directory.to_vec(),
     }
-}
-
-/// Turns the call into one that writes the preprocessed text to stdout, and the files that it names where `listing` says.
-fn preprocessor(
-    arguments: &[Argument<'_>],
-    command: &Command<'_>,
-    listing: Option<&DependRequest>,
-) -> Vec<Vec<u8>> {
-    let mut argv = vec![b"-E".to_vec()];
-    argv.extend(listing.into_iter().flat_map(DependRequest::arguments));
-    if command.kind.is_clang() {
-        // Options of later stages would be warned about here, and with -Werror refused.
-        argv.push(b"-Qunused-arguments".to_vec());
-    }
-    let kept = |argument: &&Argument<'_>| {
-        !matches!(
-            argument.class,
-            Class::Stage(_) | Class::Output | Class::Depend(_) | Class::Writes(_) | Class::Assembler
-        )
-    };
-    argv.extend(arguments.iter().filter(kept).flat_map(|argument| argument.words.iter().cloned()));
-    argv
 }

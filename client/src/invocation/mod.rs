@@ -19,6 +19,7 @@ mod files;
 mod include;
 mod language;
 mod outputs;
+mod preprocess;
 mod profile;
 mod reason;
 mod response;
@@ -120,6 +121,8 @@ pub struct Facts {
     pub lto: bool,
     /// Counters for coverage or profiles are put in: source paths show, and gcc does not give the same bytes again.
     pub coverage: bool,
+    /// An option names a precompiled header to take.
+    pub takes_precompiled: bool,
     /// The name of the output shows in an output.
     pub leaks_output: bool,
     /// Root or working directory may show in an output; set with every fact above except `leaks_output`.

@@ -150,7 +150,7 @@ pub(super) const TABLE: &[Entry] = &[
     row("--imacros", SEPARATE, ForcedInclude, Both),
     row("--include=", JOINED, ForcedInclude, Both),
     row("--imacros=", JOINED, ForcedInclude, Both),
-    row("-include-pch", SEPARATE, Bypass(CouldNotUsePrecompiledHeader), Clang),
+    row("-include-pch", SEPARATE, TakesPrecompiled, Clang),
     row("--include-barrier", ALONE, UNSUPPORTED, Both),
     row("--include-prefix", ALONE | JOINED, UNSUPPORTED, Both),
     row("--include-with-prefix", ALONE | JOINED, UNSUPPORTED, Both),
@@ -469,6 +469,7 @@ pub(super) const TABLE: &[Entry] = &[
     row("-fapinotes", ALONE | JOINED, Bypass(CouldNotUseModules), Clang),
     row("--precompile", ALONE, Bypass(CouldNotUseModules), Clang),
     row("-emit-", JOINED, UNSUPPORTED, Clang),
+    row("-fpch-preprocess", ALONE, Macro, Gcc),
     row("-fpch-", JOINED, Bypass(CouldNotUsePrecompiledHeader), Both),
     row("-relocatable-pch", ALONE, Bypass(CouldNotUsePrecompiledHeader), Clang),
 

@@ -301,11 +301,13 @@ fn assert_effect(class: Class, typed: &[Vec<u8>], found: &Invocation, told: &str
         Class::ForcedInclude => assert_eq!(found.forced_includes, [value], "{told}"),
         _ => {}
     }
-    let leaks = matches!(class, Class::Leaks(_) | Class::Writes(_) | Class::ReadsFile);
+    let reads = matches!(class, Class::ReadsFile | Class::TakesPrecompiled);
+    let leaks = reads || matches!(class, Class::Leaks(_) | Class::Writes(_));
     assert_eq!(found.facts.leaks_directory, leaks, "{told}");
     let split = matches!(class, Class::Writes(SideFile::SplitDwarf));
     assert_eq!(!found.toolchain_arguments.is_empty(), class == Class::Toolchain || split, "{told}");
-    assert_eq!(!found.option_files.is_empty(), class == Class::ReadsFile, "{told}");
+    assert_eq!(!found.option_files.is_empty(), reads, "{told}");
+    assert_eq!(found.facts.takes_precompiled, class == Class::TakesPrecompiled, "{told}");
     let side = matches!(class, Class::Writes(_));
     assert_eq!(found.outputs.len(), if side { 2 } else { 1 }, "{told}");
 }
@@ -489,7 +491,7 @@ fn the_preprocessor_run_keeps_what_shapes_the_text_and_drops_what_writes() {
         "gcc", "-O2", "-DA", "-MD", "-MF", "out/d", "-Wp,-U_B", "-c", "x.c", "-o", "out/x.o", "-I", "inc",
     ]);
     let found = tree.compile(CompilerKind::Gcc, &argv).preprocessor.unwrap();
-    assert_eq!(found, words(&["-E", "-O2", "-DA", "-Wp,-U_B", "x.c", "-I", "inc"]));
+    assert_eq!(found, words(&["-E", "-fpch-preprocess", "-O2", "-DA", "-Wp,-U_B", "x.c", "-I", "inc"]));
     for (kind, name) in compilers() {
         let argv = words(&[
             name,

@@ -35,6 +35,7 @@ const SAMPLE: &[&str] = &[
     "--serialize-diagnostics out/s -Wall",
     "-fsanitize=address -fsanitize-ignorelist=inc/list",
     "-fprofile-sample-use=inc/list -O2",
+    "-Winvalid-pch -include-pch inc/m.pch",
     "-B/usr/bin --sysroot=/ -m64",
     "-nostdinc -ffreestanding -pipe",
     "-frandom-seed=x -fstack-protector-strong -mno-red-zone",
@@ -242,6 +243,9 @@ fn a_cached_call_reads_and_writes_only_what_it_claims() {
             let tree = tree();
             if kind.is_clang() || options.contains("profile") {
                 make_profiles(&tree, kind);
+            }
+            if options.contains("-include-pch") {
+                tree.run(&words(&[name, "-x", "c-header", "-c", "inc/m.h", "-o", "inc/m.pch"]));
             }
             let mut argv = words(&[name]);
             argv.extend(options.split_whitespace().map(|word| word.as_bytes().to_vec()));

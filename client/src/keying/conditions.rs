@@ -9,11 +9,11 @@ use std::collections::HashSet;
 
 /// Whether arguments that act through the preprocessed text also show where that text does not tell.
 ///
-/// Debug information can hold macros, a precompiled header does. Clang's dependency files list headers that it skipped without a line marker, and
+/// Debug information can hold macros, a precompiled header does, whether made or taken. Clang's dependency files list headers that it skipped without a line marker, and
 /// which it skips depends on macros and include directories; where the preprocessor lists them too, that list is in the key.
-pub(super) fn text_arguments_show(invocation: &Invocation) -> bool {
+pub(super) fn text_arguments_show(invocation: &Invocation, takes: Takes) -> bool {
     let holds_macros = invocation.facts.macro_debug_info || invocation.stage == Stage::Precompiled;
-    holds_macros || names_hidden_files(invocation)
+    holds_macros || takes == Takes::Precompiled || names_hidden_files(invocation)
 }
 
 /// Whether the dependency file names files of which neither the text nor a list of the preprocessor's tells.
@@ -67,17 +67,17 @@ pub const fn quarter_hour(unix_seconds: u64) -> u64 {
 }
 
 /// Whether there are arguments that act through the text and are not in the keys that leave them to it.
-pub(super) fn hides_arguments(invocation: &Invocation) -> bool {
+pub(super) fn hides_arguments(invocation: &Invocation, takes: Takes) -> bool {
     let hidden = invocation.arguments.iter().any(|argument| argument.role == KeyRole::Text);
-    hidden && !text_arguments_show(invocation)
+    hidden && !text_arguments_show(invocation, takes)
 }
 
 /// Whether what the compiler wrote to stderr can depend on arguments that act through the text: such a result belongs under
 /// [`Keys::exact`](super::Keys::exact).
 ///
 /// Notes about macros name those of the command line, or those that it selects. In a foreign language they are not recognised.
-pub fn messages_show_arguments(invocation: &Invocation, messages: &[u8]) -> bool {
-    if messages.is_empty() || !hides_arguments(invocation) {
+pub fn messages_show_arguments(invocation: &Invocation, takes: Takes, messages: &[u8]) -> bool {
+    if messages.is_empty() || !hides_arguments(invocation, takes) {
         return false;
     }
     let english = |value: &[u8]| {
@@ -90,17 +90,26 @@ pub fn messages_show_arguments(invocation: &Invocation, messages: &[u8]) -> bool
     find(messages, b"macro").is_some() || !invocation.environment.always.iter().all(locale)
 }
 
-/// Looks for a precompiled header that the compiler could take silently in place of a header.
+/// What a compile takes in place of headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// It reads them all.
+    Headers,
+    /// It takes, or could take, a precompiled one.
+    Precompiled,
+}
+
+/// Lists, as spelled, the precompiled headers that the compiler takes in place of headers, or could take silently.
 ///
 /// GCC takes `X.gch` for the first header that is opened at all, from any directory of the chain up to the header's own. Before
 /// it only the header that gcc includes by itself does not count, which could have one too. Clang takes `X.pch` or `X.gch`
 /// for `-include X`. `chain` lists the directories in which the toolchain searches, in any order.
-pub fn precompiled_header(
+pub fn precompiled_headers(
     invocation: &Invocation,
     text: &Preprocessed<'_>,
     chain: &[Vec<u8>],
     files: &dyn Files,
-) -> Option<Bypass> {
+) -> Vec<Vec<u8>> {
     let present = |name: &[u8]| files.kind(name) != FileKind::Absent;
     let forced = invocation
         .forced_includes
@@ -125,8 +134,11 @@ pub fn precompiled_header(
             }
         }
     }
-    let found = candidates.into_iter().find(|name| present(name))?;
-    Some(Bypass::new(Reason::CouldNotUsePrecompiledHeader, found))
+    candidates.retain(|name| present(name));
+    candidates.extend_from_slice(text.precompiled());
+    candidates.sort_unstable();
+    candidates.dedup();
+    candidates
 }
 
 /// Header that gcc includes by itself before any other, where its target has one.

@@ -12,7 +12,9 @@ mod conditions;
 #[cfg(test)]
 mod tests;
 
-pub use conditions::{messages_show_arguments, obstacle, precompiled_header, quarter_hour, unmarked_files};
+pub use conditions::{
+    Takes, messages_show_arguments, obstacle, precompiled_headers, quarter_hour, unmarked_files,
+};
 
 use crate::cpp::{FileFacts, Places, Preprocessed};
 use crate::invocation::{Invocation, KeyRole};
@@ -54,8 +56,10 @@ pub struct Ingredients<'a> {
     pub messages: &'a [u8],
     /// What the preprocessor itself listed for [`Invocation::listing`].
     pub listed: Option<&'a Depend>,
-    /// Digests of the files of [`Preprocessed::files`], then of [`unmarked_files`], in their order.
+    /// Digests of the files of [`Preprocessed::files`], then of [`unmarked_files`] and of [`precompiled_headers`], in their order.
     pub raw: &'a [Digest],
+    /// Whether there are any of the last, or an option names one.
+    pub takes: Takes,
 }
 
 /// Keys of one compile. All are looked up.
@@ -87,8 +91,8 @@ pub fn preprocessed_keys(
     let base = base(invocation, ingredients, places, text);
     let [root, working_directory] = [places.root.to_vec(), places.working_directory.to_vec()];
     let bound = Sharing::Bound { root: root.clone(), working_directory: working_directory.clone() };
-    let free = may_share(invocation, places) && text.hides(places);
-    let hidden = hidden(invocation);
+    let free = ingredients.takes == Takes::Headers && may_share(invocation, places) && text.hides(places);
+    let hidden = hidden(invocation, ingredients.takes);
     let exact = (!hidden.is_empty()).then_some(Sharing::Exact { root, working_directory, hidden });
     Keys {
         free: free.then(|| base.shared(&Sharing::Free)),
@@ -151,8 +155,8 @@ enum TextArguments {
 }
 
 /// Lists what acts through the text alone: nothing where there are no such arguments, or where the base holds them already.
-fn hidden(invocation: &Invocation) -> Vec<Vec<u8>> {
-    if !conditions::hides_arguments(invocation) {
+fn hidden(invocation: &Invocation, takes: Takes) -> Vec<Vec<u8>> {
+    if !conditions::hides_arguments(invocation, takes) {
         return Vec::new();
     }
     let arguments = invocation.arguments.iter().filter(|argument| argument.role == KeyRole::Text);
@@ -179,8 +183,13 @@ struct KeyArguments {
     option_files: Vec<u32>,
 }
 
-fn arguments(invocation: &Invocation, places: &Places<'_>, text: TextArguments) -> KeyArguments {
-    let with_text = text == TextArguments::Kept || conditions::text_arguments_show(invocation);
+fn arguments(
+    invocation: &Invocation,
+    places: &Places<'_>,
+    text: TextArguments,
+    takes: Takes,
+) -> KeyArguments {
+    let with_text = text == TextArguments::Kept || conditions::text_arguments_show(invocation, takes);
     let mut chosen = KeyArguments { words: Vec::new(), option_files: Vec::new() };
     for (index, argument) in invocation.arguments.iter().enumerate() {
         if argument.role == KeyRole::Text && !with_text {
@@ -222,7 +231,7 @@ fn with_common<T>(
     text: TextArguments,
     make: impl FnOnce(&Common<'_>) -> T,
 ) -> T {
-    let arguments = arguments(invocation, places, text);
+    let arguments = arguments(invocation, places, text, ingredients.takes);
     let environment = environment(invocation, ingredients);
     let option_files = arguments.option_files.iter().copied().zip(ingredients.option_files.iter().copied());
     let option_files: Vec<_> = option_files.collect();
@@ -267,7 +276,7 @@ fn environment(invocation: &Invocation, ingredients: &Ingredients<'_>) -> Vec<(V
     if ingredients.color == Color::Terminal {
         environment.extend_from_slice(&chosen.terminal);
     }
-    if conditions::text_arguments_show(invocation) {
+    if conditions::text_arguments_show(invocation, ingredients.takes) {
         environment.extend_from_slice(&chosen.include);
     }
     environment

@@ -53,6 +53,7 @@ fn look_adjusted(
         messages: &output.stderr,
         listed: listed.as_ref(),
         raw: &raw,
+        takes: Takes::Headers,
     };
     adjust(&mut invocation, &mut ingredients);
     let keys = preprocessed_keys(&invocation, &ingredients, &places, &text);
@@ -418,14 +419,14 @@ fn messages_about_macros_show_arguments_only_where_those_are_not_in_every_key() 
     let call = |line: &[&str]| tree.compile(CompilerKind::Gcc, &words(line));
     let with = call(&["cc", "-DA", "-c", "x.c"]);
     let note = b"x.c:1:1: note: in expansion of macro 'A'";
-    assert!(!messages_show_arguments(&with, b""));
-    assert!(!messages_show_arguments(&with, b"x.c:1:1: warning: unused"));
-    assert!(messages_show_arguments(&with, note));
-    assert!(!messages_show_arguments(&call(&["cc", "-c", "x.c"]), note));
-    assert!(!messages_show_arguments(&call(&["cc", "-DA", "-g3", "-c", "x.c"]), note));
+    assert!(!messages_show_arguments(&with, Takes::Headers, b""));
+    assert!(!messages_show_arguments(&with, Takes::Headers, b"x.c:1:1: warning: unused"));
+    assert!(messages_show_arguments(&with, Takes::Headers, note));
+    assert!(!messages_show_arguments(&call(&["cc", "-c", "x.c"]), Takes::Headers, note));
+    assert!(!messages_show_arguments(&call(&["cc", "-DA", "-g3", "-c", "x.c"]), Takes::Headers, note));
     let mut german = with;
     german.environment.always = vec![(b"LC_ALL".to_vec(), b"de_DE.UTF-8".to_vec())];
-    assert!(messages_show_arguments(&german, b"x.c:1:1: Warnung: ungenutzt"));
+    assert!(messages_show_arguments(&german, Takes::Headers, b"x.c:1:1: Warnung: ungenutzt"));
 }
 
 #[test]
@@ -444,7 +445,7 @@ fn a_precompiled_header_that_would_be_taken_silently_is_seen() {
         let mut preprocess = words(&[name]);
         preprocess.extend(invocation.preprocessor.clone().unwrap());
         let text = tree.run(&preprocess).stdout;
-        precompiled_header(&invocation, &Preprocessed::parse(&text).unwrap(), &[], &files).is_some()
+        !precompiled_headers(&invocation, &Preprocessed::parse(&text).unwrap(), &[], &files).is_empty()
     };
     for (kind, _) in compilers() {
         assert!(!found("x.c", &[], kind) && !found("x.c", &["-include", "inc/sub/h.h"], kind));

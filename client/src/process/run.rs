@@ -99,7 +99,8 @@ fn wait_for_any(out: &Relay, err: &Relay, ended: Option<&OwnedFd>) -> bool {
 /// Tells whether a signal ended the child, which is not reaped by this.
 fn was_killed(child: &Child) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let status = Pid::from_raw(child.id() as i32).and_then(|pid| waitid(WaitId::Pid(pid), options).ok().flatten());
+    let status =
+        Pid::from_raw(child.id() as i32).and_then(|pid| waitid(WaitId::Pid(pid), options).ok().flatten());
     status.is_some_and(|status| status.killed() || status.dumped())
 }
 

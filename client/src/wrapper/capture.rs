@@ -4,14 +4,16 @@ use super::lookup::Known;
 use super::setting::Setting;
 use crate::depfile;
 use crate::invocation::{PlannedOutput, Stage};
-use crate::keying::messages_show_arguments;
+use crate::keying::{Takes, messages_show_arguments};
 use crate::process::Ran;
 use crate::store::{LocalEntry, Origin};
 use dccache_protocol::bundle::Body;
 use dccache_protocol::codec::Format;
+use dccache_protocol::depend::Depend;
 use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
 use dccache_protocol::keys::EntryKey;
 use memchr::memmem;
+use std::collections::HashSet;
 
 /// Name of the reason why a compile is not stored; ccache's where it has one.
 type NotStored = &'static str;
@@ -42,7 +44,7 @@ impl Setting<'_> {
                 (OutputRole::Depend, Some(request)) => {
                     let depend = depfile::capture(&content, request, &self.root);
                     let depend = depend.ok_or("unsupported_dependency_file")?;
-                    if known.listed.as_ref().is_some_and(|listed| *listed != depend) {
+                    if known.listed.as_ref().is_some_and(|listed| !agree(listed, &depend, known.takes)) {
                         return Err("dependencies_differ");
                     }
                     depend.to_bytes()
@@ -59,7 +61,7 @@ impl Setting<'_> {
             role != OutputRole::Depend && places.leak_into(content)
         });
         let leaks = leaks || places.leak_into(&ran.stderr);
-        let key = match messages_show_arguments(&self.invocation, &ran.stderr) {
+        let key = match messages_show_arguments(&self.invocation, known.takes, &ran.stderr) {
             true => known.keys.exact.ok_or("message_depends_on_more")?,
             false => known.keys.free.filter(|_| !leaks).unwrap_or(known.keys.bound),
         };
@@ -107,6 +109,12 @@ impl Setting<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Tells whether the preprocessor listed what the compiler did. With a precompiled header, the compiler lists what that was made of first.
+fn agree(listed: &Depend, depend: &Depend, takes: Takes) -> bool {
+    let set = |depend: &Depend| depend.paths.iter().cloned().collect::<HashSet<_>>();
+    *listed == *depend || (takes == Takes::Precompiled && set(listed) == set(depend))
 }
 
 /// Tells whether messages name the compiler's own temporary files, which are called differently each time: `cc` and six letters behind a

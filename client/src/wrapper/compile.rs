@@ -6,7 +6,7 @@ use super::lookup::{Hit, Known};
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, stderr_shows_color};
 use crate::invocation::ColorRequest;
-use crate::keying::Color;
+use crate::keying::{Color, Takes};
 use crate::link::Link;
 use crate::process::{Ending, Ran, die_like, run};
 use crate::stats::{Served, Verdict};
@@ -33,6 +33,10 @@ impl Setting<'_> {
             return Err(Refusal::ours("read_only_direct"));
         }
         let known = self.know(tally)?;
+        if known.takes == Takes::Precompiled {
+            // What a precompiled header was made of, and what its macros look for, is not proved.
+            direct = None;
+        }
         let probes = known.probes();
         tally.event.keys = probes.iter().map(|key| *key.digest()).collect();
         if self.config.recache {

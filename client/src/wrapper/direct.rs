@@ -9,7 +9,7 @@ use crate::direct::observe::Observer;
 use crate::direct::search::{Chain, Groups};
 use crate::direct::view::View;
 use crate::invocation::{KeyRole, value};
-use crate::keying::{Ingredients, ManifestKeys, manifest_keys};
+use crate::keying::{Ingredients, ManifestKeys, Takes, manifest_keys};
 use crate::link::{Answer, Link, Suggested};
 use crate::process::{local_date, wall_now};
 use crate::stats::Served;
@@ -81,6 +81,8 @@ impl Setting<'_> {
             messages: &[],
             listed: None,
             raw: &[],
+            // What it takes is known with the text only; nothing is learned from such a compile.
+            takes: Takes::Headers,
         };
         let groups = groups(&self.invocation, &self.toolchain)?;
         let chain = Chain::new(&groups, &View::new(&self.directory))?;

@@ -2,8 +2,9 @@
 
 use super::refusal::Refusal;
 use super::setting::Setting;
-use crate::cpp::FileFacts;
+use crate::cpp::{FileFacts, image_reader};
 use crate::direct::observe::INPUT_MAX;
+use crate::invocation::{Bypass, Reason};
 use crate::keying::root_path;
 use crate::process::coarse_now_ns;
 use crate::toolchain::Stamp;
@@ -47,6 +48,8 @@ pub(super) enum Look {
     Source,
     /// Its digest.
     Content,
+    /// Its digest, where no function in this image of a precompiled header can make the assembler read a file.
+    Image,
 }
 
 impl Inputs {
@@ -63,6 +66,11 @@ impl Inputs {
         let (content, stamp) = read_regular(&path).ok_or_else(unreadable)?;
         if self.stdin == Some((stamp.device, stamp.inode)) {
             return Err(unreadable());
+        }
+        if look == Look::Image
+            && let Some(word) = image_reader(&content)
+        {
+            return Err(Refusal::Call(Bypass::new(Reason::UnsupportedCodeDirective, word)));
         }
         let facts = if look == Look::Source { FileFacts::scan(&content) } else { FileFacts::default() };
         self.facts = self.facts.and(facts);

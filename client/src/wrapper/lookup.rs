@@ -5,9 +5,7 @@ use super::refusal::Refusal;
 use super::setting::{Setting, Tally, micros};
 use crate::cpp::{FileFacts, Preprocessed, Transition, transitions};
 use crate::depfile;
-use crate::keying::{
-    Color, Ingredients, Keys, obstacle, precompiled_header, preprocessed_keys, unmarked_files,
-};
+use crate::keying::{Color, Ingredients, Keys, Takes, obstacle, preprocessed_keys, unmarked_files};
 use crate::link::{Answer, Link};
 use crate::process::{Preprocessing, preprocess};
 use crate::stats::Served;
@@ -26,6 +24,8 @@ pub(super) struct Known {
     pub(super) color: Color,
     /// What the preprocessor listed as dependencies, where it was asked to.
     pub(super) listed: Option<Depend>,
+    /// What is taken in place of headers.
+    pub(super) takes: Takes,
     /// Which file included which.
     pub(super) transitions: Vec<Transition>,
 }
@@ -68,7 +68,7 @@ impl Setting<'_> {
         let marked = text.files().iter().map(|file| file.path.as_slice());
         let files = marked.chain(unmarked.iter().flatten().map(Vec::as_slice));
         let files = files.map(|file| inputs.read(file, self.path(file), Look::Source));
-        let raw = files.collect::<Result<Vec<_>, _>>()?;
+        let mut raw = files.collect::<Result<Vec<_>, _>>()?;
         inputs.facts = inputs.facts.and(self.argument_facts());
         if self.config.sloppiness.time_macros {
             inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
@@ -76,10 +76,8 @@ impl Setting<'_> {
         if let Some(bypass) = obstacle(&self.invocation, &inputs.facts) {
             return Err(Refusal::Call(bypass));
         }
-        if let Some(bypass) = precompiled_header(&self.invocation, &text, &self.toolchain.search, &self.disk)
-        {
-            return Err(Refusal::Call(bypass));
-        }
+        let (takes, precompiled) = self.precompiled(&text, listed.is_some(), &mut inputs)?;
+        raw.extend(precompiled);
         let option_files = self.invocation.option_files.iter();
         let option_files =
             option_files.map(|file| inputs.read(&file.path, self.path(&file.path), Look::Content));
@@ -100,13 +98,16 @@ impl Setting<'_> {
             messages: &read.messages,
             listed: listed.as_ref(),
             raw: &raw,
+            takes,
         };
         let keys = preprocessed_keys(&self.invocation, &ingredients, &self.places(), &text);
         let transitions = match self.invocation.preprocessor {
-            Some(_) if self.config.direct_mode => transitions(&read.text, &self.invocation.source),
+            Some(_) if self.config.direct_mode && takes == Takes::Headers => {
+                transitions(&read.text, &self.invocation.source)
+            }
             _ => Vec::new(),
         };
-        Ok(Known { keys, inputs, color, listed, transitions })
+        Ok(Known { keys, inputs, color, listed, takes, transitions })
     }
 
     /// Runs the preprocessor, or reads a source that needs none.

@@ -15,6 +15,7 @@ mod direct;
 mod inputs;
 mod learn;
 mod lookup;
+mod precompiled;
 mod refusal;
 mod sealed;
 mod setting;

@@ -7,6 +7,8 @@
 //! Invariant: with equal contents of [`Reading::files`] and [`Proof::more`], equal arguments, and nothing under the names of [`Proof::absent`], every evaluated
 //! directive finds the same file again.
 
+mod copies;
+
 use super::search::{Chain, plain};
 use super::spelling::{Form, Spelling, Spellings, Start, definitions};
 use super::view::{Lies, View};
@@ -30,13 +32,22 @@ pub struct ReadFile<'a> {
     pub content: &'a [u8],
 }
 
+/// What is known about who entered whom.
+#[derive(Clone, Copy, Debug)]
+pub enum Entered<'a> {
+    /// Who entered whom, by the line markers.
+    ByMarkers(&'a [Transition]),
+    /// The compiler listed the files that it read, and preprocessed by itself.
+    Somewhere,
+}
+
 /// Everything that a compile read, and how it looked for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'a> {
     /// The source and every header, each path once.
     pub files: &'a [ReadFile<'a>],
-    /// Who entered whom, by the line markers.
-    pub transitions: &'a [Transition],
+    /// How it came to them.
+    pub entered: Entered<'a>,
     /// The source as spelled.
     pub source: &'a [u8],
     /// Files of `-include` and `-imacros`, as spelled.
@@ -72,7 +83,7 @@ pub fn prove(reading: &Reading<'_>, view: &View) -> Result<Proof, Unexplained> {
     }
     prover.command_line()?;
     prover.check_copies()?;
-    prover.check_transitions()?;
+    prover.check_entered()?;
     if prover.proof.absent.len() > limits::PROBES_MAX {
         return Err(Unexplained(b"too many names".to_vec()));
     }
@@ -228,7 +239,9 @@ impl<'a> Prover<'a> {
         else {
             return Ok(());
         };
-        if !self.read.contains(&plain(&candidates[found])) {
+        // With a precompiled header, the compiler lists nothing of what that was made of.
+        let listed = matches!(self.reading.entered, Entered::Somewhere);
+        if !listed && !self.read.contains(&plain(&candidates[found])) {
             return Ok(());
         }
         for candidate in &candidates[..=found] {
@@ -339,38 +352,11 @@ impl<'a> Prover<'a> {
         Ok(None)
     }
 
-    /// Whether a file that was not read by this name was read by another one, or can be skipped as a copy of one that was.
-    fn may_be_skipped(&self, name: &[u8], length: u64) -> bool {
-        let same = match self.view.lies(name) {
-            Lies::File(device, inode, _) => self.inodes.contains(&(device, inode)),
-            Lies::Nothing | Lies::Unclear => false,
+    fn check_entered(&self) -> Result<(), Unexplained> {
+        let Entered::ByMarkers(transitions) = self.reading.entered else {
+            return self.check_listed();
         };
-        same || (self.once && self.equals_one_read(name, length))
-    }
-
-    /// Refuses files of equal content where compilers skip copies: which ones they take for copies follows from inodes and times.
-    fn check_copies(&self) -> Result<(), Unexplained> {
-        let Some(twice) = self.lengths.values().find_map(|contents| {
-            let mut seen = HashSet::new();
-            contents.iter().find(|content| !seen.insert(**content))
-        }) else {
-            return Ok(());
-        };
-        let file = self.reading.files.iter().find(|file| file.content == *twice);
-        match file.filter(|_| self.once) {
-            Some(file) => Err(Unexplained(file.path.to_vec())),
-            None => Ok(()),
-        }
-    }
-
-    fn equals_one_read(&self, name: &[u8], length: u64) -> bool {
-        let Some(contents) = self.lengths.get(&length) else { return false };
-        // What cannot be read is taken for equal: it becomes an input, and reading that fails.
-        std::fs::read(self.view.path(name)).map_or(true, |content| contents.contains(&content.as_slice()))
-    }
-
-    fn check_transitions(&self) -> Result<(), Unexplained> {
-        for transition in self.reading.transitions {
+        for transition in transitions {
             let includer = transition.includer.as_deref().map(plain);
             let explained = match self.view.lies(&transition.entered) {
                 Lies::File(device, inode, _) => self.explained.contains(&(includer, device, inode)),
@@ -381,6 +367,19 @@ impl<'a> Prover<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Requires that some directive leads to every file but the source.
+    fn check_listed(&self) -> Result<(), Unexplained> {
+        let led_to: HashSet<(u64, u64)> =
+            self.explained.iter().map(|(_, device, inode)| (*device, *inode)).collect();
+        let source = plain(self.reading.source);
+        let mut headers = self.reading.files.iter().filter(|file| plain(file.path) != source);
+        let unexplained = headers.find(|file| match self.view.lies(file.path) {
+            Lies::File(device, inode, _) => !led_to.contains(&(device, inode)),
+            Lies::Nothing | Lies::Unclear => true,
+        });
+        unexplained.map_or(Ok(()), |file| Err(Unexplained(file.path.to_vec())))
     }
 }
 

@@ -29,7 +29,20 @@ impl Case {
     }
 
     fn text(&self) -> Option<Vec<u8>> {
-        let mut argv = words(&[self.compiler, "-E", "-nostdinc"]);
+        self.preprocess("-E")
+    }
+
+    /// The files that the compiler lists, in its order.
+    fn listed(&self) -> Vec<Vec<u8>> {
+        let rule = self.preprocess("-M").expect("it preprocesses");
+        let words = rule.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        // A header that is entered twice is listed twice.
+        let mut seen = HashSet::new();
+        words.filter(|word| *word != b"\\" && seen.insert(*word)).skip(1).map(<[u8]>::to_vec).collect()
+    }
+
+    fn preprocess(&self, how: &str) -> Option<Vec<u8>> {
+        let mut argv = words(&[self.compiler, how, "-nostdinc"]);
         argv.extend(bytes(&["-iquote", "q", "-Ii", "-isystem", "s", "-idirafter", "z"]));
         argv.extend(self.extra.iter().cloned());
         argv.push(b"x.c".to_vec());
@@ -40,8 +53,17 @@ impl Case {
     fn prove(&self) -> Result<Proof, Unexplained> {
         let text = self.text().expect("it preprocesses");
         let parsed = Preprocessed::parse(&text).unwrap();
-        let contents: Vec<_> =
-            parsed.files().iter().map(|file| (file.path.clone(), self.tree.read(&file.path))).collect();
+        let files = parsed.files().iter().map(|file| file.path.clone()).collect();
+        self.prove_from(files, Entered::ByMarkers(&transitions(&text, b"x.c")))
+    }
+
+    /// Proves from the list that the compiler makes while it compiles.
+    fn prove_listed(&self) -> Result<Proof, Unexplained> {
+        self.prove_from(self.listed(), Entered::Somewhere)
+    }
+
+    fn prove_from(&self, files: Vec<Vec<u8>>, entered: Entered<'_>) -> Result<Proof, Unexplained> {
+        let contents: Vec<_> = files.into_iter().map(|path| (path.clone(), self.tree.read(&path))).collect();
         let files: Vec<_> = contents.iter().map(|(path, content)| ReadFile { path, content }).collect();
         let path = self.tree.path();
         let view = View::new(Path::new(OsStr::from_bytes(&path)));
@@ -55,11 +77,10 @@ impl Case {
         let forced: Vec<Vec<u8>> =
             self.extra.windows(2).filter(|pair| pair[0] == b"-include").map(|pair| pair[1].clone()).collect();
         let macros: Vec<&[u8]> = self.extra.iter().filter_map(|word| word.strip_prefix(b"-D")).collect();
-        let transitions = transitions(&text, b"x.c");
         prove(
             &Reading {
                 files: &files,
-                transitions: &transitions,
+                entered,
                 source: b"x.c",
                 forced: &forced,
                 macros: &macros,
@@ -143,15 +164,17 @@ fn a_file_that_the_search_does_not_explain_proves_nothing() {
             ReadFile { path: b"i/a.h", content: b"int a;\n" },
         ];
         let transitions = transitions(&text, b"x.c");
-        let reading = Reading {
+        let mut reading = Reading {
             files: &files,
-            transitions: &transitions,
+            entered: Entered::ByMarkers(&transitions),
             source: b"x.c",
             forced: &[],
             macros: &[],
             chain: &chain,
         };
         assert_eq!(prove(&reading, &view), Err(Unexplained(b"i/a.h".to_vec())), "{compiler}");
+        reading.entered = Entered::Somewhere;
+        assert_eq!(prove(&reading, &view), Err(Unexplained(b"i/a.h".to_vec())), "{compiler}, listed");
     }
 }
 
@@ -164,7 +187,7 @@ fn a_precompiled_header_beside_the_first_one_proves_nothing() {
     for name in ["a.h.gch", "q/a.h.gch", "i/a.h.gch"] {
         assert!(names.contains(name.as_bytes()), "{name}");
         case.tree.write(name.as_bytes(), b"x");
-        assert!(case.prove().is_err(), "{name}");
+        assert!(case.prove().is_err() && case.prove_listed().is_err(), "{name}");
         case.tree.remove(name.as_bytes());
     }
 }
@@ -228,6 +251,15 @@ fn whatever_appears_under_a_name_that_is_not_probed_changes_nothing() {
             let proof = case.prove().unwrap_or_else(|error| panic!("{compiler}, seed {seed}: {error}"));
             proved += 1;
             let absent: HashSet<Vec<u8>> = proof.absent.iter().map(|name| plain(name)).collect();
+            if compiler == "gcc" {
+                // Gcc's list names what its line markers name, so that it proves the same.
+                let listed =
+                    case.prove_listed().unwrap_or_else(|error| panic!("listed, seed {seed}: {error}"));
+                let listed: HashSet<Vec<u8>> = listed.absent.iter().map(|name| plain(name)).collect();
+                assert!(absent.is_subset(&listed), "seed {seed}");
+                let more = listed.difference(&absent).all(|name| name.ends_with(b".gch"));
+                assert!(more, "seed {seed}: {listed:?} beside {absent:?}");
+            }
             for name in
                 DIRECTORIES.iter().flat_map(|directory| HEADERS.map(|header| format!("{directory}{header}")))
             {

@@ -1,8 +1,9 @@
 //! The local store: one file per compile, readable without any daemon.
 //!
 //! ```text
-//! objects/S/KIND-KEY      S: first hexadecimal digit of the key, one of 16 shards; KIND: d(irect) or p(reprocessed), or what `side.rs` says
-//! objects/S/usage         bytes in the shard, an estimate that each clean-up corrects
+//! objects/S/KIND-KEY      S: first hexadecimal digit of the key, one of 16 shards; KIND: d(irect) or p(reprocessed), or what `side.rs` and
+//!                         `raw.rs` say
+//! objects/S/usage         bytes and files in the shard, an estimate that each clean-up corrects
 //! locks/KEY               kernel lock of the process that compiles KEY now
 //! keys/local.key          secret of the keyed hash over entry heads
 //! ```
@@ -13,12 +14,14 @@
 
 mod entry;
 mod flight;
+mod raw;
 mod secret;
 mod side;
 mod usage;
 
 pub use entry::{LocalEntry, Origin, STORE_VERSION};
 pub use flight::{Flight, take_off};
+pub use raw::Transfer;
 pub use secret::Secret;
 pub use side::Side;
 
@@ -29,6 +32,7 @@ use rustix::fs::{OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use std::io::{self, Read};
 use std::time::{Duration, SystemTime};
+use usage::Bounds;
 
 /// Largest file of the store, in bytes.
 const FILE_MAX: u64 = (limits::BUNDLE_MAX + limits::BUNDLE_HEAD_MAX) as u64 + 64;
@@ -57,12 +61,19 @@ pub enum Found {
 pub struct Store<'a> {
     home: &'a Home,
     max_size: u64,
+    max_files: u64,
 }
 
 impl<'a> Store<'a> {
     /// Uses the store below `home`, bounded to `max_size` bytes; 0 means no bound.
     pub fn new(home: &'a Home, max_size: u64) -> Self {
-        Self { home, max_size }
+        Self { home, max_size, max_files: 0 }
+    }
+
+    /// Bounds it to `max_files` files as well; 0 means no bound.
+    #[must_use]
+    pub fn with_files(self, max_files: u64) -> Self {
+        Self { max_files, ..self }
     }
 
     /// Looks a key up, and what it is a second name of.
@@ -115,7 +126,7 @@ impl<'a> Store<'a> {
         let (head, body) = entry.encode(key, &secret);
         let shard = Shard::of(key);
         self.home.replace(&name_of(key), &[&head, body])?;
-        let over = usage::add(self.home, shard, (head.len() + body.len()) as u64, self.max_size)?;
+        let over = usage::add(self.home, shard, (head.len() + body.len()) as u64, &self.bounds())?;
         Ok(over.then_some(shard))
     }
 
@@ -123,7 +134,11 @@ impl<'a> Store<'a> {
     ///
     /// Costs one stat per file of the shard. Another process that cleans it makes this call return at once.
     pub fn clean(&self, shard: Shard) {
-        let _ = usage::clean(self.home, shard, self.max_size);
+        let _ = usage::clean(self.home, shard, &self.bounds());
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { bytes: self.max_size, files: self.max_files }
     }
 
     /// Returns files and bytes in the store, counted now.

@@ -75,7 +75,7 @@ impl Store<'_> {
     pub fn put_side(&self, side: Side, body: &[u8]) -> io::Result<()> {
         let (shard, file) = side.file();
         write(self.home, &file, side.version(), body)?;
-        usage::add(self.home, shard, (PREFIX + body.len()) as u64, self.max_size).map(|_| ())
+        usage::add(self.home, shard, (PREFIX + body.len()) as u64, &self.bounds()).map(|_| ())
     }
 
     /// Removes a file beside the entries.
@@ -90,7 +90,7 @@ impl Store<'_> {
     pub fn put_alias(&self, key: &EntryKey, target: &EntryKey) -> io::Result<()> {
         let Ok(body) = postcard::to_extend(target, Vec::new()) else { return Ok(()) };
         write(self.home, &name_of(key), ALIAS_VERSION, &body)?;
-        usage::add(self.home, Shard::of(key), (PREFIX + body.len()) as u64, self.max_size).map(|_| ())
+        usage::add(self.home, Shard::of(key), (PREFIX + body.len()) as u64, &self.bounds()).map(|_| ())
     }
 }
 

@@ -131,6 +131,24 @@ fn a_full_shard_loses_what_was_not_used_for_longest() {
 }
 
 #[test]
+fn a_shard_with_more_files_than_its_share_loses_what_was_not_used_for_longest() {
+    let (_place, home) = home();
+    let store = Store::new(&home, 0).with_files(16 * 2);
+    let day = Duration::from_secs(86_400);
+    let over = [0, 1, 2].map(|number| {
+        let over = store.put(&key(2, number), &entry(b"object")).unwrap();
+        let file = home.open_file(&name_of(&key(2, number)), OFlags::WRONLY).unwrap();
+        file.set_modified(SystemTime::now() - day * (3 - number)).unwrap();
+        over
+    });
+    assert_eq!(over, [None, None, Some(Shard(2))], "three are more than two");
+    store.clean(Shard(2));
+    let left = [0, 1, 2].map(|number| object_of(store.get(&key(2, number))).is_some());
+    assert_eq!(left, [false, false, true], "nine tenths of two is one");
+    assert_eq!(store.put(&key(2, 3), &entry(b"object")).unwrap(), None, "the count is right again");
+}
+
+#[test]
 fn a_damaged_count_is_corrected_by_the_next_clean_up() {
     let (_place, home) = home();
     let store = Store::new(&home, 16 * 100_000);

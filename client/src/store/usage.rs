@@ -1,4 +1,4 @@
-//! How much a shard holds, and bringing it down.
+//! How much a shard holds, in bytes and files, and bringing it down.
 //!
 //! The count is an estimate: it is written under a kernel lock, but a process can die between a rename and the count, and a replaced
 //! file is counted twice. Each clean-up counts anew.
@@ -24,31 +24,49 @@ pub(super) struct StoredFile {
     used: SystemTime,
 }
 
-/// Counts `bytes` more; returns whether the shard is now over its share of `max_size`.
-pub(super) fn add(home: &Home, shard: Shard, bytes: u64, max_size: u64) -> io::Result<bool> {
+/// How much the whole store may hold; 0 for no bound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+}
+
+impl Bounds {
+    /// Whether a shard with these bytes and files is over its share of `tenths` tenths.
+    fn are_passed(&self, held: [u64; 2], tenths: u64) -> bool {
+        let shards = u64::from(Shard::COUNT);
+        // Few files over many shards: a share below one would keep nothing.
+        let shares = [self.bytes / shards / 10 * tenths, (self.files / shards * tenths / 10).max(1)];
+        let passed = |bound: u64, held: u64, share: u64| bound > 0 && held > share;
+        passed(self.bytes, held[0], shares[0]) || passed(self.files, held[1], shares[1])
+    }
+}
+
+/// Counts one file of `bytes` more; returns whether the shard is now over its share.
+pub(super) fn add(home: &Home, shard: Shard, bytes: u64, bounds: &Bounds) -> io::Result<bool> {
     let mut file = counter(home, shard)?;
     file.lock()?;
-    let sum = read_count(&mut file).unwrap_or(0).saturating_add(bytes);
+    let [held, files] = read_count(&mut file).unwrap_or_default();
+    let sum = [held.saturating_add(bytes), files.saturating_add(1)];
     write_count(&mut file, sum)?;
-    Ok(max_size > 0 && sum > max_size / u64::from(Shard::COUNT))
+    Ok(bounds.are_passed(sum, 10))
 }
 
 /// Removes the files that were not used for longest until the shard holds nine tenths of its share.
-pub(super) fn clean(home: &Home, shard: Shard, max_size: u64) -> io::Result<()> {
+pub(super) fn clean(home: &Home, shard: Shard, bounds: &Bounds) -> io::Result<()> {
     let cleaner = home.open_for_writing(&format!("{}/cleaner", shard.directory()), OFlags::RDWR)?;
-    if cleaner.try_lock().is_err() || max_size == 0 {
+    if cleaner.try_lock().is_err() {
         return Ok(());
     }
-    let target = max_size / u64::from(Shard::COUNT) / 10 * KEEP_TENTHS;
     let mut files = files(home, shard);
     files.sort_by_key(|file| file.used);
-    let mut held: u64 = files.iter().map(|file| file.size).sum();
+    let mut held = [files.iter().map(|file| file.size).sum(), files.len() as u64];
     for file in &files {
-        if held <= target {
+        if !bounds.are_passed(held, KEEP_TENTHS) {
             break;
         }
         if home.remove(&file.name).is_ok() {
-            held -= file.size;
+            held = [held[0] - file.size, held[1] - 1];
         }
     }
     remove_abandoned(home, shard);
@@ -59,7 +77,7 @@ pub(super) fn clean(home: &Home, shard: Shard, max_size: u64) -> io::Result<()> 
 
 /// Lists the entries of a shard.
 pub(super) fn files(home: &Home, shard: Shard) -> Vec<StoredFile> {
-    let kept = |name: &str| ["p-", "d-", "s-", "m-"].iter().any(|kind| name.starts_with(kind));
+    let kept = |name: &str| ["p-", "d-", "s-", "m-", "r-"].iter().any(|kind| name.starts_with(kind));
     list(home, shard, kept)
 }
 
@@ -91,13 +109,15 @@ fn counter(home: &Home, shard: Shard) -> io::Result<fs::File> {
     home.open_for_writing(&format!("{}/usage", shard.directory()), OFlags::RDWR)
 }
 
-fn read_count(file: &mut fs::File) -> Option<u64> {
-    let mut bytes = [0; 8];
-    file.read_exact(&mut bytes).ok()?;
-    Some(u64::from_le_bytes(bytes))
+/// Reads bytes and files; a count of an older version has bytes only.
+fn read_count(file: &mut fs::File) -> Option<[u64; 2]> {
+    let mut bytes = Vec::new();
+    file.take(16).read_to_end(&mut bytes).ok()?;
+    let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+    Some([number(0)?, number(8).unwrap_or(0)])
 }
 
-fn write_count(file: &mut fs::File, count: u64) -> io::Result<()> {
+fn write_count(file: &mut fs::File, count: [u64; 2]) -> io::Result<()> {
     file.rewind()?;
-    file.write_all(&count.to_le_bytes())
+    file.write_all(&count.map(u64::to_le_bytes).concat())
 }

@@ -1,7 +1,9 @@
 //! All keys of the configuration, as data. `docs/configuration.md` is their prose; a test compares both.
 
-use super::values::{SWITCH, absolute_list, joined, switch};
-use super::{AgentUse, CompilerCheck, Config, Sloppiness, parse_size, sloppiness};
+use super::values::{
+    SWITCH, absolute, absolute_list, compiler_check, joined, show_compiler_check, shown, switch, words,
+};
+use super::{AgentUse, CompilerType, Config, ResponseFileFormat, Sloppiness, parse_size, sloppiness};
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a project's own file may set a key.
@@ -43,6 +45,12 @@ impl Key {
         KEYS.iter().find(|key| key.name == name)
     }
 
+    /// Sets it from text that is allowed.
+    #[cfg(test)]
+    pub(crate) fn apply(&self, config: &mut Config, text: &str) {
+        (self.set)(config, text).expect("an allowed value");
+    }
+
     /// Returns what a value of a project's file in `directory` means; `None` where it may not say that.
     pub(super) fn in_project(&self, directory: &Path, text: &str) -> Option<String> {
         match self.project {
@@ -76,8 +84,59 @@ macro_rules! switch {
     };
 }
 
+/// A list of words between spaces.
+macro_rules! words {
+    ($name:literal, $variable:literal, $field:ident, $allowed:expr) => {
+        Key {
+            name: $name,
+            variable: $variable,
+            allowed: $allowed,
+            separator: Some(' '),
+            project: InProject::Never,
+            set: |config, text| {
+                config.$field = words(text);
+                Ok(())
+            },
+            show: |config| config.$field.join(" "),
+        }
+    };
+}
+
+/// One absolute path.
+macro_rules! path {
+    ($name:literal, $variable:literal, $field:ident, $allowed:expr) => {
+        Key {
+            name: $name,
+            variable: $variable,
+            allowed: $allowed,
+            separator: None,
+            project: InProject::Never,
+            set: |config, text| {
+                config.$field = absolute(text)?;
+                Ok(())
+            },
+            show: |config| shown(config.$field.as_ref()),
+        }
+    };
+}
+
+const COMMAND: &str = "a command with its arguments separated by spaces, or nothing";
+
+const TYPES: [(&str, CompilerType); 4] = [
+    ("auto", CompilerType::Auto),
+    ("gcc", CompilerType::Gcc),
+    ("clang", CompilerType::Clang),
+    ("other", CompilerType::Other),
+];
+
+const FORMATS: [(&str, ResponseFileFormat); 3] = [
+    ("auto", ResponseFileFormat::Auto),
+    ("posix", ResponseFileFormat::Posix),
+    ("windows", ResponseFileFormat::Windows),
+];
+
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 17] = [
+pub static KEYS: [Key; 33] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -120,25 +179,43 @@ pub static KEYS: [Key; 17] = [
         show: |config| joined(&config.base_dir),
     },
     Key {
-        name: "compiler_check",
-        variable: "DCCACHE_COMPILER_CHECK",
-        allowed: "content, mtime, none, or string:TEXT",
+        name: "compiler",
+        variable: "DCCACHE_COMPILER",
+        allowed: "a compiler's name or path, or nothing",
         separator: None,
         project: InProject::Never,
         set: |config, text| {
-            config.compiler_check = match text {
-                "content" => CompilerCheck::Content,
-                "mtime" => CompilerCheck::Mtime,
-                "none" => CompilerCheck::None,
-                _ => CompilerCheck::Text(text.strip_prefix("string:").ok_or(())?.to_owned()),
-            };
+            config.compiler = Some(text.to_owned()).filter(|text| !text.is_empty());
             Ok(())
         },
-        show: |config| match &config.compiler_check {
-            CompilerCheck::Content => "content".into(),
-            CompilerCheck::Mtime => "mtime".into(),
-            CompilerCheck::None => "none".into(),
-            CompilerCheck::Text(text) => format!("string:{text}"),
+        show: |config| config.compiler.clone().unwrap_or_default(),
+    },
+    Key {
+        name: "compiler_check",
+        variable: "DCCACHE_COMPILER_CHECK",
+        allowed: "content, mtime, none, string:TEXT, or commands separated by semicolons",
+        separator: None,
+        project: InProject::Never,
+        set: |config, text| {
+            config.compiler_check = compiler_check(text)?;
+            Ok(())
+        },
+        show: |config| show_compiler_check(&config.compiler_check),
+    },
+    Key {
+        name: "compiler_type",
+        variable: "DCCACHE_COMPILER_TYPE",
+        allowed: "auto, gcc, clang or other",
+        separator: None,
+        project: InProject::Never,
+        set: |config, text| {
+            let known = TYPES.iter().find(|(name, _)| *name == text);
+            config.compiler_type = known.map(|(_, kind)| *kind).ok_or(())?;
+            Ok(())
+        },
+        show: |config| {
+            let known = TYPES.iter().find(|(_, kind)| *kind == config.compiler_type);
+            known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
         },
     },
     switch!("direct_mode", "DCCACHE_DIRECT_MODE", direct_mode, Harmless),
@@ -155,6 +232,29 @@ pub static KEYS: [Key; 17] = [
             Ok(())
         },
         show: |config| joined(&config.extra_files_to_hash),
+    },
+    switch!("file_clone", "DCCACHE_FILE_CLONE", file_clone, Never),
+    switch!("hard_link", "DCCACHE_HARD_LINK", hard_link, Never),
+    switch!("hash_dir", "DCCACHE_HASH_DIR", hash_dir, Never),
+    words!(
+        "ignore_options",
+        "DCCACHE_IGNORE_OPTIONS",
+        ignore_options,
+        "options separated by spaces, * at the end for any rest"
+    ),
+    switch!("keep_comments_cpp", "DCCACHE_KEEP_COMMENTS_CPP", keep_comments_cpp, Harmless),
+    path!("log_file", "DCCACHE_LOG_FILE", log_file, "an absolute path, or nothing"),
+    Key {
+        name: "max_files",
+        variable: "DCCACHE_MAX_FILES",
+        allowed: "a number; 0 for no bound",
+        separator: None,
+        project: InProject::Never,
+        set: |config, text| {
+            config.max_files = text.parse().map_err(|_| ())?;
+            Ok(())
+        },
+        show: |config| config.max_files.to_string(),
     },
     Key {
         name: "max_size",
@@ -192,6 +292,9 @@ pub static KEYS: [Key; 17] = [
         },
         show: |config| config.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
     },
+    switch!("portable_paths", "DCCACHE_PORTABLE_PATHS", portable_paths, Harmless),
+    words!("prefix_command", "DCCACHE_PREFIX_COMMAND", prefix_command, COMMAND),
+    words!("prefix_command_cpp", "DCCACHE_PREFIX_COMMAND_CPP", prefix_command_cpp, COMMAND),
     switch!("read_only", "DCCACHE_READ_ONLY", read_only, Harmless),
     switch!("read_only_direct", "DCCACHE_READ_ONLY_DIRECT", read_only_direct, Harmless),
     switch!("recache", "DCCACHE_RECACHE", recache, Harmless),
@@ -210,6 +313,24 @@ pub static KEYS: [Key; 17] = [
         },
         show: |config| config.remote_budget_ms.map_or_else(|| "auto".into(), |ms| ms.to_string()),
     },
+    switch!("remote_only", "DCCACHE_REMOTE_ONLY", remote_only, Never),
+    switch!("reshare", "DCCACHE_RESHARE", reshare, Never),
+    Key {
+        name: "response_file_format",
+        variable: "DCCACHE_RESPONSE_FILE_FORMAT",
+        allowed: "auto, posix or windows",
+        separator: None,
+        project: InProject::Never,
+        set: |config, text| {
+            let known = FORMATS.iter().find(|(name, _)| *name == text);
+            config.response_file_format = known.map(|(_, format)| *format).ok_or(())?;
+            Ok(())
+        },
+        show: |config| {
+            let known = FORMATS.iter().find(|(_, format)| *format == config.response_file_format);
+            known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+        },
+    },
     Key {
         name: "sloppiness",
         variable: "DCCACHE_SLOPPINESS",
@@ -223,6 +344,7 @@ pub static KEYS: [Key; 17] = [
         show: |config| config.sloppiness.show(),
     },
     switch!("stats", "DCCACHE_STATS", stats, Never),
+    path!("temporary_dir", "DCCACHE_TEMPORARY_DIR", temporary_dir, "an absolute path, or nothing"),
     Key {
         name: "trust_accept",
         variable: "DCCACHE_TRUST_ACCEPT",

@@ -121,7 +121,7 @@ impl Sources<'_> {
         let mut loaded = Loaded {
             config: Config::default(),
             files: [&system, &Some(user.clone()), &project].into_iter().flatten().cloned().collect(),
-            origins: Default::default(),
+            origins: [Origin::Default; KEYS.len()],
             system,
             user,
             project,

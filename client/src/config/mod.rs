@@ -19,6 +19,7 @@ pub use sloppiness::Sloppiness;
 
 use crate::agent::policy::Policy;
 use crate::home::Home;
+use crate::store::Transfer;
 use dccache_protocol::ids::Namespace;
 use raw::RawConfig;
 use std::ffi::OsString;
@@ -48,6 +49,32 @@ pub enum CompilerCheck {
     None,
     /// By this text.
     Text(String),
+    /// By what these commands write; `%compiler%` in them is the compiler. They run for each compile.
+    Commands(Vec<Vec<String>>),
+}
+
+/// How response files are quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseFileFormat {
+    /// As the compiler does by itself.
+    Auto,
+    /// As POSIX shells do, which is what the compilers do here.
+    Posix,
+    /// As on Windows.
+    Windows,
+}
+
+/// Which family of compilers a driver belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompilerType {
+    /// It is asked.
+    Auto,
+    /// GCC.
+    Gcc,
+    /// Clang.
+    Clang,
+    /// Neither: it runs untouched.
+    Other,
 }
 
 /// Whether compiles speak to the agent.
@@ -74,10 +101,30 @@ pub struct Config {
     pub direct_mode: bool,
     /// Keeps statistics.
     pub stats: bool,
+    /// Uses the cluster and keeps nothing in the local store.
+    pub remote_only: bool,
+    /// Pushes what this machine compiled once more when the local store serves it.
+    pub reshare: bool,
     /// Bound of the local store in bytes; 0 for none.
     pub max_size: u64,
+    /// Bound of the local store in files; 0 for none.
+    pub max_files: u64,
     /// Roots of compiles below these directories; elsewhere a version-control directory marks the root.
     pub base_dir: Vec<PathBuf>,
+    /// Whether directories in debug information are to be right.
+    pub hash_dir: bool,
+    /// Adds a prefix map that names files from the root.
+    pub portable_paths: bool,
+    /// Keeps comments in what is preprocessed. Has no effect: keys hold the raw content of every file.
+    pub keep_comments_cpp: bool,
+    /// Options, or their beginnings before an asterisk, that are in no key.
+    pub ignore_options: Vec<String>,
+    /// Clones outputs from the store where the file system can.
+    pub file_clone: bool,
+    /// Links outputs to files of the store.
+    pub hard_link: bool,
+    /// How response files are quoted.
+    pub response_file_format: ResponseFileFormat,
     /// Namespace of the project.
     pub namespace: Namespace,
     /// Files whose content enters every key, in order.
@@ -86,6 +133,18 @@ pub struct Config {
     pub compiler_check: CompilerCheck,
     /// What is irrelevant.
     pub sloppiness: Sloppiness,
+    /// Compiler that runs in place of the one that was named.
+    pub compiler: Option<String>,
+    /// Family of the compiler.
+    pub compiler_type: CompilerType,
+    /// Words in front of the compiler where it compiles.
+    pub prefix_command: Vec<String>,
+    /// Words in front of the compiler where it preprocesses.
+    pub prefix_command_cpp: Vec<String>,
+    /// Directory for temporary files; `None` for the system's.
+    pub temporary_dir: Option<PathBuf>,
+    /// File to which is appended what was done with each compile, and why.
+    pub log_file: Option<PathBuf>,
     /// Search path for compilers in place of `PATH`.
     pub path: Option<OsString>,
     /// Whether compiles speak to the agent.
@@ -107,12 +166,28 @@ impl Default for Config {
             recache: false,
             direct_mode: true,
             stats: true,
+            remote_only: false,
+            reshare: false,
             max_size: DEFAULT_MAX_SIZE,
+            max_files: 0,
             base_dir: Vec::new(),
+            hash_dir: true,
+            portable_paths: false,
+            keep_comments_cpp: false,
+            ignore_options: Vec::new(),
+            file_clone: false,
+            hard_link: false,
+            response_file_format: ResponseFileFormat::Auto,
             namespace: Namespace::default(),
             extra_files_to_hash: Vec::new(),
             compiler_check: CompilerCheck::Content,
             sloppiness: Sloppiness::default(),
+            compiler: None,
+            compiler_type: CompilerType::Auto,
+            prefix_command: Vec::new(),
+            prefix_command_cpp: Vec::new(),
+            temporary_dir: None,
+            log_file: None,
             path: None,
             agent: AgentUse::Auto,
             agent_idle_s: AGENT_IDLE_S,
@@ -123,6 +198,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Returns how outputs come from the local store without being written; `None` where they are written.
+    pub fn transfer(&self) -> Option<Transfer> {
+        match (self.file_clone, self.hard_link) {
+            (true, _) => Some(Transfer::Clone),
+            (false, true) => Some(Transfer::Link),
+            (false, false) => None,
+        }
+    }
+
     /// Reads what holds outside of any project: files of system and user, and variables.
     ///
     /// # Errors

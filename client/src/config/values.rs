@@ -1,5 +1,6 @@
 //! Values as text: switches and lists of paths.
 
+use super::CompilerCheck;
 use std::path::{Path, PathBuf};
 
 pub(super) const SWITCH: &str = "true or false";
@@ -23,4 +24,55 @@ pub(super) fn absolute_list(text: &str) -> Result<Vec<PathBuf>, ()> {
 /// Shows paths with colons between.
 pub(super) fn joined(paths: &[impl AsRef<Path>]) -> String {
     paths.iter().map(|path| path.as_ref().display().to_string()).collect::<Vec<_>>().join(":")
+}
+
+/// Reads an absolute path, or nothing.
+pub(super) fn absolute(text: &str) -> Result<Option<PathBuf>, ()> {
+    match text {
+        "" => Ok(None),
+        path if path.starts_with('/') => Ok(Some(PathBuf::from(path))),
+        _ => Err(()),
+    }
+}
+
+/// Shows a path, or nothing.
+pub(super) fn shown(path: Option<&PathBuf>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+/// Splits at white space.
+pub(super) fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Reads how compilers are told apart.
+pub(super) fn compiler_check(text: &str) -> Result<CompilerCheck, ()> {
+    Ok(match text {
+        "content" => CompilerCheck::Content,
+        "mtime" => CompilerCheck::Mtime,
+        "none" => CompilerCheck::None,
+        _ => match text.strip_prefix("string:") {
+            Some(text) => CompilerCheck::Text(text.to_owned()),
+            None => {
+                let commands: Vec<_> = text.split(';').map(words).filter(|words| !words.is_empty()).collect();
+                if commands.is_empty() {
+                    return Err(());
+                }
+                CompilerCheck::Commands(commands)
+            }
+        },
+    })
+}
+
+/// Shows it so that [`compiler_check`] gives it back.
+pub(super) fn show_compiler_check(check: &CompilerCheck) -> String {
+    match check {
+        CompilerCheck::Content => "content".into(),
+        CompilerCheck::Mtime => "mtime".into(),
+        CompilerCheck::None => "none".into(),
+        CompilerCheck::Text(text) => format!("string:{text}"),
+        CompilerCheck::Commands(commands) => {
+            commands.iter().map(|words| words.join(" ")).collect::<Vec<_>>().join("; ")
+        }
+    }
 }

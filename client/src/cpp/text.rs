@@ -149,6 +149,18 @@ impl<'a> Preprocessed<'a> {
         occurs.all(in_name) && !(named && (self.asks_for_location() || self.has_raw_strings()))
     }
 
+    /// Whether every name in a line marker that begins with these bytes is a path below them.
+    pub(crate) fn begins_no_other_name(&self, old: &[u8]) -> bool {
+        let mut names = self.names.iter().map(|name| &self.text[name.clone()]);
+        names.all(|name| !name.starts_with(old) || inside(old, name).is_some())
+    }
+
+    /// Whether every path below `root` in a line marker lies below `part` of it.
+    pub(crate) fn names_below(&self, root: &[u8], part: &[u8]) -> bool {
+        let mut names = self.names.iter().map(|name| &self.text[name.clone()]);
+        names.all(|name| inside(root, name).is_none() || inside(part, name).is_some())
+    }
+
     fn read_lines(&mut self) -> Result<(), Bypass> {
         let mut seen: HashSet<&[u8]> = HashSet::new();
         let mut leads = true;

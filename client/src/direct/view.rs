@@ -29,13 +29,23 @@ pub type DirectoryId = (u64, u64);
 pub struct View {
     directory: PathBuf,
     names: RefCell<HashMap<Vec<u8>, Lies>>,
-    youngest: Cell<i64>,
+    youngest: Cell<Times>,
+}
+
+/// Times in ns since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Of a change of the content, as far as anybody can say.
+    pub mtime: i64,
+    /// Of a change of the file.
+    pub ctime: i64,
 }
 
 impl View {
     /// Looks from `directory`.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), names: RefCell::default(), youngest: Cell::new(i64::MIN) }
+        let youngest = Cell::new(Times { mtime: i64::MIN, ctime: i64::MIN });
+        Self { directory: directory.to_owned(), names: RefCell::default(), youngest }
     }
 
     /// Returns the place of a name.
@@ -52,15 +62,16 @@ impl View {
         if let Ok(metadata) = &metadata
             && metadata.is_file()
         {
-            self.youngest.set(self.youngest.get().max(Stamp::from(metadata).newest()));
+            let (Stamp { mtime, ctime, .. }, youngest) = (Stamp::from(metadata), self.youngest.get());
+            self.youngest.set(Times { mtime: mtime.max(youngest.mtime), ctime: ctime.max(youngest.ctime) });
         }
         let found = judge(metadata);
         self.names.borrow_mut().insert(name.to_vec(), found);
         found
     }
 
-    /// Returns when the youngest of all files that were seen changed, in ns since the Unix epoch.
-    pub fn youngest(&self) -> i64 {
+    /// Returns when the youngest of all files that were seen changed, by either time.
+    pub fn youngest(&self) -> Times {
         self.youngest.get()
     }
 

@@ -22,6 +22,8 @@ pub enum Leak {
     OutputInDebugInfo,
     /// Name of the output, source paths or the working directory.
     Output,
+    /// Replaces prefixes of names wherever they are written.
+    PrefixMap,
     /// Source paths or the working directory, otherwise.
     Path,
 }

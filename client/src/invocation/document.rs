@@ -133,7 +133,7 @@ fn remark(class: &Class) -> String {
             Leak::Lto => "intermediate code; bytes differ each time",
             Leak::Coverage => "counters",
             Leak::OutputInDebugInfo => "debug information",
-            Leak::Output | Leak::Path => "paths",
+            Leak::Output | Leak::PrefixMap | Leak::Path => "paths",
         }
         .into(),
         Class::Writes(side) => match side {

@@ -256,6 +256,8 @@ impl Draft {
 
     fn leak(&mut self, leak: Leak) {
         self.facts.leaks_directory = true;
+        self.facts.beyond_debug_info |=
+            !matches!(leak, Leak::DebugInfo | Leak::MacroDebugInfo | Leak::PrefixMap);
         match leak {
             Leak::DebugInfo => self.facts.debug_info = true,
             Leak::MacroDebugInfo => {
@@ -276,7 +278,7 @@ impl Draft {
                 self.facts.leaks_output = true;
             }
             Leak::Output => self.facts.leaks_output = true,
-            Leak::Path => {}
+            Leak::Path | Leak::PrefixMap => {}
         }
     }
 

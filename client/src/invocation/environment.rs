@@ -74,6 +74,11 @@ impl KeyEnvironment {
         [BYPASS, ALWAYS, TIME, TERMINAL, INCLUDE_VARIABLES].into_iter().flatten().copied()
     }
 
+    /// Whether variables give clang arguments that nobody has looked at.
+    pub fn adds_arguments(&self) -> bool {
+        self.always.iter().any(|(name, value)| name.starts_with(b"CCC_") && !value.is_empty())
+    }
+
     /// Chooses the variables that decide an output.
     ///
     /// # Errors

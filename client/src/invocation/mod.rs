@@ -45,6 +45,7 @@ pub use include::{IncludeDirectory, IncludeKind};
 pub use language::Language;
 pub use outputs::{PlannedOutput, Stage};
 pub use reason::{Bypass, Reason};
+pub use response::Quoting;
 pub use side::SideFile;
 
 use crate::depfile::DependRequest;
@@ -127,6 +128,8 @@ pub struct Facts {
     pub leaks_output: bool,
     /// Root or working directory may show in an output; set with every fact above except `leaks_output`.
     pub leaks_directory: bool,
+    /// They may show elsewhere than in debug information.
+    pub beyond_debug_info: bool,
 }
 
 /// A file whose content an option takes in.

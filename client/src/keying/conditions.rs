@@ -1,5 +1,6 @@
 //! Conditions beside the keys: when a compile is not looked up at all, and when its result is not stored.
 
+use super::declared::language_is_unknown;
 use crate::cpp::{EnteredFile, FileFacts, Preprocessed};
 use crate::depfile;
 use crate::invocation::{Bypass, FileKind, Files, Invocation, KeyRole, Reason, Stage};
@@ -87,7 +88,9 @@ pub fn messages_show_arguments(invocation: &Invocation, takes: Takes, messages: 
         name == b"GCC_COLORS" || !(name.starts_with(b"LC_") || name.starts_with(b"LANG")) || english(value)
     };
     // "in expansion of macro", "expanded from macro".
-    find(messages, b"macro").is_some() || !invocation.environment.always.iter().all(locale)
+    find(messages, b"macro").is_some()
+        || language_is_unknown(invocation)
+        || !invocation.environment.always.iter().all(locale)
 }
 
 /// What a compile takes in place of headers.

@@ -8,6 +8,9 @@
 //! option's path, and then no option, builtin or output carries it on.
 
 mod conditions;
+mod declared;
+mod object;
+mod prefix_map;
 
 #[cfg(test)]
 mod tests;
@@ -15,9 +18,12 @@ mod tests;
 pub use conditions::{
     Takes, messages_show_arguments, obstacle, precompiled_headers, quarter_hour, unmarked_files,
 };
+pub use declared::{OVERLAY, debug_directories_show, declare, split_overlays, take_out_declared};
+pub use object::can_show;
+pub use prefix_map::make_portable;
 
 use crate::cpp::{FileFacts, Places, Preprocessed};
-use crate::invocation::{Invocation, KeyRole};
+use crate::invocation::{Invocation, KeyRole, Stage};
 use dccache_protocol::depend::{Depend, DependPath};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Namespace, ToolchainId};
@@ -25,6 +31,7 @@ use dccache_protocol::keys::{
     Common, ManifestInputs, ManifestKey, PreprocessedBase, PreprocessedKey, RootPath, Sharing, manifest_base,
     preprocessed_base, spelled,
 };
+use prefix_map::PrefixMap;
 
 /// Whether the compiler is made to write colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +40,16 @@ pub enum Color {
     Plain,
     /// It writes for a terminal: the variables that shape that are in the key.
     Terminal,
+}
+
+/// What directories in debug information are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Directories {
+    /// They are to be right.
+    #[default]
+    Matter,
+    /// They may be another checkout's.
+    MayBeWrong,
 }
 
 /// What the keys hold beside the invocation and its text.
@@ -56,6 +73,9 @@ pub struct Ingredients<'a> {
     pub messages: &'a [u8],
     /// What the preprocessor itself listed for [`Invocation::listing`].
     pub listed: Option<&'a Depend>,
+    /// Whether a directory in debug information that is another checkout's would be wrong. Where not, compiles that show directories nowhere
+    /// else are shared.
+    pub debug_directories: Directories,
     /// Digests of the files of [`Preprocessed::files`], then of [`unmarked_files`] and of [`precompiled_headers`], in their order.
     pub raw: &'a [Digest],
     /// Whether there are any of the last, or an option names one.
@@ -91,7 +111,9 @@ pub fn preprocessed_keys(
     let base = base(invocation, ingredients, places, text);
     let [root, working_directory] = [places.root.to_vec(), places.working_directory.to_vec()];
     let bound = Sharing::Bound { root: root.clone(), working_directory: working_directory.clone() };
-    let free = ingredients.takes == Takes::Headers && may_share(invocation, places) && text.hides(places);
+    let free = ingredients.takes == Takes::Headers
+        && may_share(invocation, ingredients.debug_directories, places)
+        && text_may_share(invocation, places, text);
     let hidden = hidden(invocation, ingredients.takes);
     let exact = (!hidden.is_empty()).then_some(Sharing::Exact { root, working_directory, hidden });
     Keys {
@@ -135,7 +157,10 @@ pub fn manifest_keys(
         manifest_base(common, &inputs)
     });
     let [root, working_directory] = [places.root.to_vec(), places.working_directory.to_vec()];
-    let free = may_share(invocation, places).then(|| base.shared(&Sharing::Free));
+    // What a map does to names that lie elsewhere is seen in the text only.
+    let mapped = PrefixMap::of(invocation, places).is_some();
+    let free = !mapped && may_share(invocation, ingredients.debug_directories, places);
+    let free = free.then(|| base.shared(&Sharing::Free));
     ManifestKeys { free, bound: base.shared(&Sharing::Bound { root, working_directory }) }
 }
 
@@ -165,15 +190,42 @@ fn hidden(invocation: &Invocation, takes: Takes) -> Vec<Vec<u8>> {
     arguments.chain(variables.map(|(name, value)| [b"e", name.as_slice(), b"=", value].concat())).collect()
 }
 
-/// Whether the options let the result be shared: all are path-free, and those that are hashed as they are name no directory.
-fn may_share(invocation: &Invocation, places: &Places<'_>) -> bool {
+/// Whether the result can be shared, as far as the options say: nothing that names a directory shows in any output, or one map takes it out.
+fn may_share(invocation: &Invocation, debug_directories: Directories, places: &Places<'_>) -> bool {
     let facts = &invocation.facts;
-    if facts.leaks_directory || facts.leaks_output || invocation.language.is_preprocessed() {
+    let unfit = invocation.language.is_preprocessed() || invocation.stage == Stage::Precompiled;
+    if facts.leaks_output || unfit || !places.can_be_hidden() {
         return false;
     }
+    if invocation.environment.adds_arguments() {
+        return false;
+    }
+    let map = PrefixMap::of(invocation, places);
+    let may_show = map.is_some() || debug_directories == Directories::MayBeWrong;
+    if facts.leaks_directory && !(may_show && only_debug_information_shows(invocation)) {
+        return false;
+    }
+    let kept = invocation.arguments.iter().enumerate();
+    let kept = kept.filter(|(index, _)| map.is_none_or(|map| map.argument != *index));
+    let mut kept = kept.filter(|(_, argument)| argument.role == KeyRole::Always);
     let names_place = |bytes: &[u8]| memchr::memmem::find(bytes, places.root).is_some();
-    let mut kept = invocation.arguments.iter().filter(|argument| argument.role == KeyRole::Always);
-    places.can_be_hidden() && !kept.any(|argument| names_place(&argument.bytes))
+    !kept.any(|(_, argument)| names_place(&argument.bytes))
+}
+
+/// Whether the text lets it be shared as well: the root stands in line markers only, and a map changes no name that lies elsewhere, and every
+/// name below the root.
+///
+/// What it leaves could be divided in debug information, a directory here and the rest there, so that no search finds the root.
+fn text_may_share(invocation: &Invocation, places: &Places<'_>, text: &Preprocessed<'_>) -> bool {
+    let reaches =
+        |map: PrefixMap<'_>| text.begins_no_other_name(map.old) && text.names_below(places.root, map.old);
+    text.hides(places) && PrefixMap::of(invocation, places).is_none_or(reaches)
+}
+
+/// Whether directories show in debug information only, as text that a search finds. Names of macros are digested there.
+fn only_debug_information_shows(invocation: &Invocation) -> bool {
+    let facts = &invocation.facts;
+    !facts.beyond_debug_info && !facts.macro_debug_info
 }
 
 /// Arguments of one key, and where in it the option files are named.
@@ -190,6 +242,7 @@ fn arguments(
     takes: Takes,
 ) -> KeyArguments {
     let with_text = text == TextArguments::Kept || conditions::text_arguments_show(invocation, takes);
+    let map = PrefixMap::of(invocation, places);
     let mut chosen = KeyArguments { words: Vec::new(), option_files: Vec::new() };
     for (index, argument) in invocation.arguments.iter().enumerate() {
         if argument.role == KeyRole::Text && !with_text {
@@ -197,6 +250,10 @@ fn arguments(
         }
         if invocation.option_files.iter().any(|file| file.argument == index) {
             chosen.option_files.push(chosen.words.len() as u32);
+        }
+        if let Some(map) = map.filter(|map| map.argument == index) {
+            chosen.words.push([map.option, &spelled(places.root, map.old), map.new].concat());
+            continue;
         }
         let (option, path) = argument.bytes.split_at(argument.path_at.unwrap_or(argument.bytes.len()));
         chosen.words.push(match argument.path_at {
@@ -232,7 +289,7 @@ fn with_common<T>(
     make: impl FnOnce(&Common<'_>) -> T,
 ) -> T {
     let arguments = arguments(invocation, places, text, ingredients.takes);
-    let environment = environment(invocation, ingredients);
+    let environment = environment(invocation, ingredients, places);
     let option_files = arguments.option_files.iter().copied().zip(ingredients.option_files.iter().copied());
     let option_files: Vec<_> = option_files.collect();
     let output = invocation.shown_output.as_ref().map(|path| spelled(places.root, path));
@@ -266,7 +323,14 @@ fn list_bytes(listed: &Depend) -> Vec<u8> {
     bytes
 }
 
-fn environment(invocation: &Invocation, ingredients: &Ingredients<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// Name beside the variables under which a mapped working directory is keyed; no variable that enters a key has a colon.
+const MAPPED_DIRECTORY: &[u8] = b"dccache:directory";
+
+fn environment(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
     let chosen = &invocation.environment;
     let facts = &ingredients.facts;
     let mut environment = chosen.always.clone();
@@ -278,6 +342,9 @@ fn environment(invocation: &Invocation, ingredients: &Ingredients<'_>) -> Vec<(V
     }
     if conditions::text_arguments_show(invocation, ingredients.takes) {
         environment.extend_from_slice(&chosen.include);
+    }
+    if PrefixMap::of(invocation, places).is_some() {
+        environment.push((MAPPED_DIRECTORY.to_vec(), spelled(places.root, places.working_directory)));
     }
     environment
 }

@@ -1,6 +1,7 @@
 //! Keys against what the real compilers make: equal keys mean equal outputs, in one directory and in two.
 
 use super::*;
+use crate::config::Config;
 use crate::depfile;
 use crate::invocation::oracle::{Tree, compilers, words};
 use crate::invocation::{CompilerKind, Disk};
@@ -52,6 +53,7 @@ fn look_adjusted(
         facts,
         messages: &output.stderr,
         listed: listed.as_ref(),
+        debug_directories: Directories::Matter,
         raw: &raw,
         takes: Takes::Headers,
     };
@@ -113,6 +115,19 @@ const CHECKOUTS: &[(&str, &str, bool)] = &[
         false,
     ),
     ("-g -c x.c", "int f(void) { return 1; }", false),
+    ("-g -ffile-prefix-map=ROOT=. -c x.c", "int f(void) { return 1; }", true),
+    ("-g -ffile-prefix-map=ROOT=. -gz -c x.c", "int f(void) { return 1; }", true),
+    (
+        "-g -fdebug-prefix-map=ROOT=/s -c ROOT/x.c -IROOT/inc",
+        "#include <a.h>\nint f(void) { return A; }",
+        true,
+    ),
+    ("-fmacro-prefix-map=ROOT=. -c ROOT/x.c", "const char *f(void) { return __FILE__; }", true),
+    ("-g -fmacro-prefix-map=ROOT=. -c ROOT/x.c", "int f(void) { return 1; }", false),
+    ("-g3 -ffile-prefix-map=ROOT=. -c ROOT/x.c", "int f(void) { return 1; }", false),
+    ("-g -ffile-prefix-map=ROOT=. -ffile-prefix-map=/a=/b -c x.c", "int f(void) { return 1; }", false),
+    ("-g -ffile-prefix-map=ROOT/=. -c x.c", "int f(void) { return 1; }", false),
+    ("-g -ffile-prefix-map=ROOT=ROOT -c x.c", "int f(void) { return 1; }", false),
     ("-g3 -gz -c x.c", "int f(void) { return 1; }", false),
     ("-fsanitize=undefined -c ROOT/x.c", "int f(int a) { return a << a; }", false),
     ("-fsanitize=address -c ROOT/x.c", "int v[3]; int f(int a) { return v[a]; }", false),
@@ -147,7 +162,8 @@ fn two_checkouts_share_a_key_only_where_they_give_the_same_bytes() {
                 let looked = look(tree, kind, &argv);
                 let outputs = outputs(tree, &argv, &looked);
                 let leaks = outputs.iter().any(|bytes| {
-                    Places { root: &tree.path(), working_directory: &tree.path() }.leak_into(bytes)
+                    let places = Places { root: &tree.path(), working_directory: &tree.path() };
+                    can_show(&places, OutputRole::Assembly, bytes)
                 });
                 (looked.keys, outputs, leaks)
             });
@@ -467,4 +483,35 @@ fn midnight_of_every_time_zone_is_a_border_of_quarters() {
     // Nepal, 5 h 45 min ahead: its midnight is 18:15 UTC.
     let midnight = 18 * 3600 + 15 * 60;
     assert_ne!(quarter_hour(midnight - 1), quarter_hour(midnight));
+}
+
+#[test]
+fn what_is_declared_irrelevant_leaves_the_key_and_is_named_in_it() {
+    let seeds = ["-frandom-seed=1", "-frandom-seed=2"];
+    let config = |text: &str| {
+        let mut config = Config::default();
+        let (name, value) = text.split_once('=').unwrap();
+        let key = crate::config::Key::find(name).unwrap();
+        key.apply(&mut config, value);
+        config
+    };
+    for (kind, name) in compilers() {
+        let tree = Tree::new();
+        tree.write(b"x.c", b"int x;\n");
+        let key = |option: &str, config: &Config| {
+            let argv = words(&[name, "-O2", option, "-c", "x.c"]);
+            look_adjusted(&tree, kind, &argv, |invocation, _| take_out_declared(invocation, config))
+                .keys
+                .bound
+        };
+        let exact = Config::default();
+        for declared in ["sloppiness=random_seed", "ignore_options=-frandom-seed=*"].map(config) {
+            assert_eq!(key(seeds[0], &declared), key(seeds[1], &declared), "{name}");
+            assert_ne!(key(seeds[0], &declared), key("-O2", &exact), "{name}: nobody else is served this");
+            assert_eq!(key("-O2", &declared), key("-O2", &exact), "{name}: it touches nothing here");
+        }
+        assert_ne!(key(seeds[0], &exact), key(seeds[1], &exact), "{name}");
+        let one = config("ignore_options=-frandom-seed=1");
+        assert_ne!(key(seeds[0], &one), key(seeds[1], &one), "{name}");
+    }
 }

@@ -61,9 +61,29 @@ pub(super) fn header_directories(text: &[u8]) -> Vec<Vec<u8>> {
 /// Returns directories in which headers would be looked for if they were there, from the answer to `-v -E`.
 pub(super) fn absent_directories(text: &[u8]) -> Vec<Vec<u8>> {
     let lines = text.split(|&byte| byte == b'\n');
-    let absent =
-        lines.filter_map(|line| line.strip_prefix(b"ignoring nonexistent directory \"")?.strip_suffix(b"\""));
-    absent.map(<[u8]>::to_vec).collect()
+    let named = lines.filter_map(|line| line.strip_prefix(b"ignoring nonexistent directory \""));
+    named.filter_map(|line| line.strip_suffix(b"\"")).map(<[u8]>::to_vec).collect()
+}
+
+/// Returns prefixes below which clang looks for installations of gcc, from the answer to `-v`: those of what it found, its own, and the
+/// system's.
+pub(super) fn installation_prefixes(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut prefixes = vec![b"/usr".to_vec()];
+    for line in text.split(|&byte| byte == b'\n') {
+        if let Some(directory) = line.strip_prefix(b"InstalledDir: ") {
+            prefixes.push([directory, b"/.."].concat());
+        }
+        let found = line.strip_prefix(b"Found candidate GCC installation: ");
+        // PREFIX/lib/gcc/TARGET/VERSION
+        let end =
+            found.and_then(|path| path.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').nth(3));
+        if let (Some(path), Some((end, _))) = (found, end) {
+            prefixes.push(path[..end].to_vec());
+        }
+    }
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    prefixes
 }
 
 /// Returns files that the driver says it has read: specs of gcc, configuration files of clang.
@@ -117,9 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn absent_directories_are_the_ones_that_are_ignored_as_such() {
-        let text = b"ignoring nonexistent directory \"/no\"\nignoring duplicate directory \"/twice\"\n#include <...> search starts here:\n";
-        assert_eq!(absent_directories(text), [b"/no".as_slice()]);
+    fn absent_directories_and_prefixes_of_installations_are_read() {
+        let text = b"InstalledDir: /opt/c/bin\nFound candidate GCC installation: /opt/g/lib/gcc/x86_64-linux-gnu/12\n\
+            ignoring nonexistent directory \"/a b/include\"\nignoring duplicate directory \"/c\"\n";
+        assert_eq!(absent_directories(text), [b"/a b/include".as_slice()]);
+        assert_eq!(installation_prefixes(text), [b"/opt/c/bin/..".as_slice(), b"/opt/g", b"/usr"]);
     }
 
     #[test]

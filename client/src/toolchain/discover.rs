@@ -12,19 +12,32 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Files by which the system's loader chooses libraries beside the search that it reports.
 const LOADER_FILES: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
 
+/// Where installations of gcc lie below a prefix.
+const INSTALLATIONS: [&str; 8] = [
+    "lib/gcc",
+    "lib/gcc-cross",
+    "lib32/gcc",
+    "lib32/gcc-cross",
+    "lib64/gcc",
+    "lib64/gcc-cross",
+    "libx32/gcc",
+    "libx32/gcc-cross",
+];
+
 /// Finds out which driver a program is, by its own words and by which compiler proper it runs for a `.c` file.
 pub(super) fn driver(call: &Call<'_>) -> Result<DriverRecord, Unknown> {
     let program = &call.compiler.program;
     let driver = file_of(DRIVER, program)?;
-    if elf::program(program)? == Program::Script {
+    if elf::program(program)? == Program::Script && !call.is_vouched_for() {
         return Ok(DriverRecord::new(driver, None));
     }
-    let directory = tempdir_source()?;
+    let directory = probe_source(call)?;
     let words = ["-###".into(), "-c".into(), directory.source];
     let answer = answer_of(program, &call.compiler.name, &words, &[]);
     let text = answer?.map(|answer| answer.stderr).unwrap_or_default();
@@ -51,8 +64,10 @@ struct ProbeSource {
     source: OsString,
 }
 
-fn tempdir_source() -> io::Result<ProbeSource> {
-    let directory = tempfile::Builder::new().prefix("dccache-").tempdir()?;
+fn probe_source(call: &Call<'_>) -> io::Result<ProbeSource> {
+    let system = std::env::temp_dir();
+    let directory = call.temporary_dir.unwrap_or(&system);
+    let directory = tempfile::Builder::new().prefix("dccache-").tempdir_in(directory)?;
     let source = directory.path().join("probe.c");
     fs::write(&source, b"")?;
     Ok(ProbeSource { source: source.into_os_string(), _directory: directory })
@@ -97,6 +112,7 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     if invocation.kind.is_clang() {
         found.tried.extend(default_configurations(&call.compiler.program));
         found.add_lists(proper)?;
+        found.guard_installations(&search);
     }
     for file in LOADER_FILES.map(Path::new) {
         if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
@@ -142,7 +158,7 @@ impl Discovery {
         let named = Path::new(OsStr::from_bytes(word));
         let at = match named.is_absolute() {
             true => candidates.iter().position(|candidate| candidate == named),
-            false => candidates.iter().position(|candidate| candidate.is_file()),
+            false => candidates.iter().position(|candidate| is_executable(candidate)),
         };
         let path = match at {
             Some(at) => {
@@ -184,15 +200,46 @@ impl Discovery {
                 self.add(&name, &entry.path())?;
             }
         }
-        let path = directory.as_os_str().as_bytes().to_vec();
-        let guard = ToolchainFile { role: GUARD.to_owned(), path, stamp, digest: Digest::of(b"") };
-        self.files.insert(directory, guard);
+        self.guard(&directory, stamp);
         Ok(())
+    }
+
+    /// Guards the places where clang looks for installations of gcc, whose directories it searches: it takes the newest.
+    ///
+    /// Source: what `clang -v` lists, and which directories it was seen to look into.
+    fn guard_installations(&mut self, search: &[u8]) {
+        for prefix in answers::installation_prefixes(search) {
+            let prefix = PathBuf::from(OsString::from_vec(prefix));
+            for name in INSTALLATIONS {
+                let directory = prefix.join(name);
+                if !directory.is_dir() {
+                    self.tried.insert(directory);
+                    continue;
+                }
+                // The directory of all targets, of one target, and of one version, which counts by the files in it.
+                let targets = directories_in(&directory);
+                let versions = targets.iter().flat_map(|target| directories_in(target));
+                let all: Vec<PathBuf> = versions.chain(targets.iter().cloned()).chain([directory]).collect();
+                for directory in all {
+                    if let Some(stamp) = Stamp::of(&directory) {
+                        self.guard(&directory, stamp);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes a name whose change means to ask again; its content does not matter.
+    fn guard(&mut self, path: &Path, stamp: Stamp) {
+        let name = path.as_os_str().as_bytes().to_vec();
+        let guard = ToolchainFile { role: GUARD.to_owned(), path: name, stamp, digest: Digest::of(b"") };
+        self.files.entry(path.to_owned()).or_insert(guard);
     }
 
     /// Adds the shared libraries of a program.
     fn add_program(&mut self, call: &Call<'_>, path: &Path) -> Result<(), Unknown> {
         match elf::program(path)? {
+            Program::Script if call.is_vouched_for() => {}
             Program::Script => return Err(Unknown::Script(path.display().to_string())),
             Program::Static => {}
             Program::Dynamic(loader) => {
@@ -206,7 +253,14 @@ impl Discovery {
         Ok(())
     }
 
-    fn into_record(self, native: Vec<Vec<u8>>, search: Vec<Vec<u8>>) -> ToolchainRecord {
+    fn into_record(mut self, native: Vec<Vec<u8>>, search: Vec<Vec<u8>>) -> ToolchainRecord {
+        // What was tried, is there, and was not taken, may be taken once its mode or content changes.
+        for path in std::mem::take(&mut self.tried) {
+            match Stamp::of(&path) {
+                Some(stamp) => self.guard(&path, stamp),
+                None => drop(self.tried.insert(path)),
+            }
+        }
         let absent: BTreeSet<PathBuf> = self.tried.iter().filter_map(|path| deepest_absent(path)).collect();
         ToolchainRecord {
             files: self.files.into_values().collect(),
@@ -215,6 +269,15 @@ impl Discovery {
             search,
         }
     }
+}
+
+fn directories_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 /// Returns the part of an absent path that would have to appear first, so that many names in an absent directory are one check;

@@ -8,6 +8,7 @@
 //! Invariant: the id holds roles and contents only, so equal packages on two machines give equal ids.
 
 mod answers;
+mod commands;
 mod discover;
 mod elf;
 mod record;
@@ -15,7 +16,7 @@ mod stamp;
 
 pub use stamp::Stamp;
 
-use crate::config::CompilerCheck;
+use crate::config::{CompilerCheck, CompilerType};
 use crate::home::Home;
 use crate::invocation::{CompilerKind, Invocation};
 use crate::resolve::Compiler;
@@ -50,6 +51,17 @@ pub struct Call<'a> {
     pub environment: &'a [(Vec<u8>, Vec<u8>)],
     /// Physical working directory.
     pub working_directory: &'a Path,
+    /// How its compilers are told apart.
+    pub check: &'a CompilerCheck,
+    /// Directory for temporary files; `None` for the system's.
+    pub temporary_dir: Option<&'a Path>,
+}
+
+impl Call<'_> {
+    /// Whether the user vouches for the toolchain, so that programs that are scripts need not be understood.
+    fn is_vouched_for(&self) -> bool {
+        *self.check != CompilerCheck::Content
+    }
 }
 
 /// Why a toolchain cannot be known.
@@ -64,6 +76,9 @@ pub enum Unknown {
     /// A program that the driver runs is a script, whose own programs cannot be known.
     #[error("{0} is a script")]
     Script(String),
+    /// A command of `compiler_check` cannot be run, or fails.
+    #[error("`compiler_check`: {0} fails")]
+    Check(String),
     /// A file of it cannot be read.
     #[error("cannot read a file of it")]
     Io(#[from] std::io::Error),
@@ -85,11 +100,18 @@ pub struct Toolchain {
     pub absent: Vec<Vec<u8>>,
 }
 
-/// Says which driver a program is.
+/// Says which driver a program is; where the configuration says its family, the name says whether it takes C for C++.
 ///
 /// # Errors
 /// Why that cannot be known.
-pub fn kind_of(call: &Call<'_>) -> Result<CompilerKind, Unknown> {
+pub fn kind_of(call: &Call<'_>, family: CompilerType) -> Result<CompilerKind, Unknown> {
+    let is_cxx = call.compiler.name.as_bytes().windows(2).any(|pair| pair == b"++");
+    match family {
+        CompilerType::Auto => {}
+        CompilerType::Gcc => return Ok(if is_cxx { CompilerKind::Gxx } else { CompilerKind::Gcc }),
+        CompilerType::Clang => return Ok(if is_cxx { CompilerKind::Clangxx } else { CompilerKind::Clang }),
+        CompilerType::Other => return Err(Unknown::Driver),
+    }
     let name = DriverRecord::name(call);
     if let Some(record) = call.home.and_then(|home| DriverRecord::load(home, &name)) {
         return record.kind().ok_or(Unknown::Driver);
@@ -106,7 +128,7 @@ impl Toolchain {
     ///
     /// # Errors
     /// Why that cannot be known.
-    pub fn of(call: &Call<'_>, invocation: &Invocation, check: &CompilerCheck) -> Result<Self, Unknown> {
+    pub fn of(call: &Call<'_>, invocation: &Invocation) -> Result<Self, Unknown> {
         let name = ToolchainRecord::name(call, invocation);
         let load = || call.home.and_then(|home| ToolchainRecord::load(home, &name));
         let record = match load() {
@@ -127,7 +149,7 @@ impl Toolchain {
             }
         };
         Ok(Self {
-            id: identity(&record, check),
+            id: identity(call, &record)?,
             native: record.native,
             search: record.search,
             stamps: record.files.into_iter().map(|file| (file.path, file.stamp)).collect(),
@@ -136,9 +158,9 @@ impl Toolchain {
     }
 }
 
-fn identity(record: &ToolchainRecord, check: &CompilerCheck) -> ToolchainId {
+fn identity(call: &Call<'_>, record: &ToolchainRecord) -> Result<ToolchainId, Unknown> {
     let word = |role: &str, text: &[u8]| toolchain_id(&[(role, Digest::of(text))]);
-    match check {
+    Ok(match call.check {
         CompilerCheck::Content => {
             let files = record.files.iter().filter(|file| file.role != record::GUARD);
             toolchain_id(&files.map(|file| (file.role.as_str(), file.digest)).collect::<Vec<_>>())
@@ -150,7 +172,8 @@ fn identity(record: &ToolchainRecord, check: &CompilerCheck) -> ToolchainId {
         }
         CompilerCheck::None => word("none", b""),
         CompilerCheck::Text(text) => word("string", text.as_bytes()),
-    }
+        CompilerCheck::Commands(commands) => word("command", &commands::answers(call, commands)?),
+    })
 }
 
 /// Returns the variables that decide which programs and libraries a driver uses.
@@ -171,39 +194,17 @@ pub(crate) fn files_of(name: &str, invocation: &Invocation, directory: &Path) ->
     let path = std::env::var_os("PATH").expect("a search path");
     let compiler = crate::resolve::resolve(OsStr::new(name), Some(&path)).expect("a compiler");
     let environment = [(b"PATH".to_vec(), path.as_bytes().to_vec())];
-    let call =
-        Call { home: None, compiler: &compiler, environment: &environment, working_directory: directory };
+    let call = Call {
+        home: None,
+        compiler: &compiler,
+        environment: &environment,
+        working_directory: directory,
+        check: &CompilerCheck::Content,
+        temporary_dir: None,
+    };
     let record = discover::toolchain(&call, invocation).expect("a toolchain");
     record.files.iter().map(|file| OsStr::from_bytes(&file.path).into()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::invocation::oracle::{Tree, compilers, words};
-
-    #[test]
-    fn directories_of_headers_are_those_of_this_call_without_its_own() {
-        for (kind, name) in compilers() {
-            let tree = Tree::new();
-            tree.write(b"x.c", b"int x;\n");
-            tree.write(b"inc/keep", b"");
-            let directory = tree.path();
-            let path = std::env::var_os("PATH").unwrap();
-            let environment = [(b"PATH".to_vec(), path.as_bytes().to_vec())];
-            let compiler = crate::resolve::resolve(OsStr::new(name), Some(&path)).unwrap();
-            let search = |options: &[&str]| {
-                let argv =
-                    words(&[&[name, "-c", "x.c", "-Iinc", "-iquoteinc", "-isysteminc"], options].concat());
-                let invocation = tree.compile(kind, &argv);
-                let working_directory = Path::new(OsStr::from_bytes(&directory));
-                let call =
-                    Call { home: None, compiler: &compiler, environment: &environment, working_directory };
-                Toolchain::of(&call, &invocation, &CompilerCheck::None).unwrap().search
-            };
-            let all = search(&[]);
-            assert!(all.len() > 1 && all.iter().all(|path| path.starts_with(b"/")), "{name}: {all:?}");
-            assert_eq!(search(&["-nostdinc"]), Vec::<Vec<u8>>::new(), "{name}");
-        }
-    }
-}
+mod tests;

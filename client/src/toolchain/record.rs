@@ -5,6 +5,7 @@
 use super::{Call, Stamp, resolution};
 use crate::home::Home;
 use crate::invocation::{CompilerKind, Invocation};
+use crate::process::wall_now;
 use dccache_protocol::codec::decode_exact;
 use dccache_protocol::digest::Digest;
 use rustix::fs::OFlags;
@@ -13,10 +14,9 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::SystemTime;
 
 /// Version of the records.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Largest record in bytes: a few hundred paths.
 const RECORD_MAX: u64 = 1 << 20;
@@ -75,7 +75,7 @@ impl DriverRecord {
     }
 
     pub(super) fn save(&self, home: &Home, name: &str) {
-        if self.driver.stamp.is_settled(SystemTime::now()) {
+        if self.driver.stamp.is_settled(wall_now()) {
             save(home, name, self);
         }
     }
@@ -121,7 +121,7 @@ impl ToolchainRecord {
 
     /// Keeps the record, unless a file is so young that its stamp proves nothing yet.
     pub(super) fn save(&self, home: &Home, name: &str) {
-        let now = SystemTime::now();
+        let now = wall_now();
         if self.files.iter().all(|file| file.stamp.is_settled(now)) {
             save(home, name, self);
         }
@@ -148,6 +148,8 @@ fn hash_driver(hasher: &mut blake3::Hasher, call: &Call<'_>) {
     if !program.starts_with(b"/") {
         hash_all(hasher, [call.working_directory.as_os_str().as_bytes()]);
     }
+    // What is known of a toolchain that somebody vouches for says nothing about its content.
+    hash_all(hasher, [[u8::from(call.is_vouched_for())].as_slice()]);
 }
 
 fn hash_all<'a>(hasher: &mut blake3::Hasher, items: impl IntoIterator<Item = &'a [u8]>) {
@@ -219,7 +221,7 @@ mod tests {
         for (name, body) in ["toolchains/a", "toolchains/b"].into_iter().zip(bodies) {
             let bytes = home.read(name, RECORD_MAX).unwrap();
             // Version, digest of the body, body.
-            assert_eq!((bytes[0], hex(&bytes[33..])), (3, body), "{name}");
+            assert_eq!((bytes[0], hex(&bytes[33..])), (4, body), "{name}");
             assert_eq!(bytes[1..33], *Digest::of(&bytes[33..]).as_bytes());
         }
         assert_eq!(load(&home, "toolchains/a"), Some(driver));

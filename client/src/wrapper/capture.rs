@@ -4,7 +4,7 @@ use super::lookup::Known;
 use super::setting::Setting;
 use crate::depfile;
 use crate::invocation::{PlannedOutput, Stage};
-use crate::keying::{Takes, messages_show_arguments};
+use crate::keying::{Takes, can_show, messages_show_arguments};
 use crate::process::Ran;
 use crate::store::{LocalEntry, Origin};
 use dccache_protocol::bundle::Body;
@@ -58,8 +58,9 @@ impl Setting<'_> {
         let roles = outputs.iter().map(|output| output.role);
         let leaks = roles.zip(&contents).any(|(role, content)| {
             // Dependencies hang on the root by their form, not by their text.
-            role != OutputRole::Depend && places.leak_into(content)
+            role != OutputRole::Depend && can_show(&places, role, content)
         });
+        let leaks = leaks && !self.debug_directories_may_be_wrong();
         let leaks = leaks || places.leak_into(&ran.stderr);
         let key = match messages_show_arguments(&self.invocation, known.takes, &ran.stderr) {
             true => known.keys.exact.ok_or("message_depends_on_more")?,
@@ -105,7 +106,7 @@ impl Setting<'_> {
         ];
         match checks.into_iter().find(|(holds, _)| !holds) {
             Some((_, reason)) => Err(reason),
-            None if known.inputs.modified().is_some() => Err("modified_input_file"),
+            None if known.inputs.modified(self.config.sloppiness).is_some() => Err("modified_input_file"),
             None => Ok(()),
         }
     }

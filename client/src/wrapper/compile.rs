@@ -3,25 +3,31 @@
 use super::direct::Direct;
 use super::learn::{Learned, Untaught};
 use super::lookup::{Hit, Known};
+use super::prefix::Start;
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, stderr_shows_color};
+use crate::home::unique_part;
 use crate::invocation::ColorRequest;
 use crate::keying::{Color, Takes};
 use crate::link::Link;
 use crate::process::{Ending, Ran, die_like, run};
 use crate::stats::{Served, Verdict};
-use crate::store::{Flight, LocalEntry, Store, take_off};
+use crate::store::{Flight, LocalEntry, Store, Transfer, take_off};
 use dccache_protocol::entry::OutputRole;
 use dccache_protocol::keys::EntryKey;
 use dccache_protocol::local::Job;
 use std::ffi::OsString;
+use std::fs::{self, File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 impl Setting<'_> {
     /// Serves the call or compiles it, and returns the exit code. Sets the tally's verdict unless it refuses.
     pub(super) fn serve(&self, tally: &mut Tally) -> Result<i32, Refusal> {
         tally.event.source = self.invocation.source.clone();
-        let store = Store::new(self.home, self.config.max_size);
+        let store = Store::new(self.home, self.config.max_size).with_files(self.config.max_files);
         let mut link = Link::new(self.home, self.config);
         let mut direct = self.direct();
         if let Some(direct) = direct.as_mut().filter(|_| !self.config.recache)
@@ -61,13 +67,17 @@ impl Setting<'_> {
         known: &Known,
         direct: Option<&mut Direct>,
         store: &Store<'_>,
-        link: Option<&mut Link<'_>>,
+        mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
     ) -> bool {
+        if self.config.remote_only {
+            return false;
+        }
         let Some(hit) = self.find_locally(store, &known.probes(), tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
         if delivered && !self.config.read_only {
-            self.attach(known, &hit, direct, store, link, tally);
+            self.attach(known, &hit, direct, store, link.as_deref_mut(), tally);
+            self.share_again(known, &hit, link, tally);
         }
         delivered
     }
@@ -82,8 +92,9 @@ impl Setting<'_> {
     ) -> bool {
         let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
+        let keeps = delivered && !self.config.read_only && !self.config.remote_only;
         // Here it lies as on the ring, so that every further name leads to the bundle itself.
-        if delivered && !self.config.read_only && self.keep(store, &hit.lies, &hit.entry, tally) {
+        if keeps && self.keep(store, &hit.lies, &hit.entry, tally) {
             if hit.key != hit.lies {
                 let _ = store.put_alias(&hit.key, &hit.lies);
             }
@@ -147,7 +158,9 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Result<i32, Refusal> {
         let arguments = self.colored_arguments(known.color);
-        let ran = run(&self.compiler.program, &self.compiler.name, &arguments)
+        let start = Start::of(&self.config.prefix_command, self.compiler, &arguments);
+        self.unshare();
+        let ran = run(&start.program, &start.name, &start.arguments)
             .map_err(|_| Refusal::ours("could_not_run_compiler"))?;
         tally.delivered = Some(code_of(ran.ending));
         tally.compiler = Duration::from_millis(ran.wall_ms.into());
@@ -162,20 +175,47 @@ impl Setting<'_> {
         }
         if let Ending::Killed(_) = ran.ending {
             // The record is written before, since nothing comes after.
-            if self.config.stats
-                && let Some(verdict) = tally.verdict.take()
-            {
+            if let Some(verdict) = tally.verdict.take() {
                 tally.event.verdict = verdict;
                 tally.stamp();
-                let _ = crate::stats::append(self.home, &tally.event);
+                tally.record(self.home, self.config);
             }
         }
         Ok(die_like(ran.ending))
     }
 
+    /// Makes objects files of their own that are files of the store as well: what compiles over them may write into those, and a compile
+    /// that fails leaves an old object as it was.
+    fn unshare(&self) {
+        if self.config.transfer() != Some(Transfer::Link) {
+            return;
+        }
+        let objects = self.invocation.outputs.iter().filter(|planned| Transfer::Link.takes(planned.role));
+        for path in objects.filter_map(|planned| planned.path.as_ref()).map(|path| self.path(path)) {
+            if let Ok(found) = std::fs::symlink_metadata(&path)
+                && found.is_file()
+                && found.nlink() > 1
+            {
+                let _ = replace_by_copy(&path, &found);
+            }
+        }
+    }
+
+    /// Keeps the outputs of a compile as files, where hits are to clone or link them.
+    fn keep_raw(&self, store: &Store<'_>, entry: &LocalEntry) {
+        let Some(transfer) = self.config.transfer() else { return };
+        for output in entry.outcome.outputs.iter().filter(|output| transfer.takes(output.role)) {
+            let planned = self.invocation.outputs.iter().find(|planned| planned.role == output.role);
+            if let Some(path) = planned.and_then(|planned| planned.path.as_ref()) {
+                store.keep_raw(&output.content, &self.path(path), transfer);
+            }
+        }
+    }
+
     /// The compiler's stderr is a pipe for us; where it would have written colours, it is told to.
     fn colored_arguments(&self, color: Color) -> Vec<OsString> {
         let mut arguments = self.arguments.to_vec();
+        arguments.extend(self.added.clone());
         let by_itself = self.invocation.color == ColorRequest::Auto && stderr_shows_color();
         if color == Color::Terminal && by_itself {
             let clang = self.invocation.kind.is_clang();
@@ -199,6 +239,8 @@ impl Setting<'_> {
         let shared = known.keys.free.map(EntryKey::Preprocessed) == Some(key);
         let learned = match direct.map(|direct| (self.learn(direct, known, shared), direct)) {
             Some((Ok(learned), direct)) => Some((learned, direct)),
+            // Such a change was declared to be none; but no look-up can be explained by it.
+            Some((Err(Untaught::Moving), _)) if self.config.sloppiness.include_file_ctime => None,
             Some((Err(Untaught::Moving), _)) => return tally.not_stored("modified_input_file"),
             Some((Err(Untaught::Unexplained), _)) => {
                 tally.fault("lookup_not_explained");
@@ -207,7 +249,13 @@ impl Setting<'_> {
             None => None,
         };
         let lies = learned.as_ref().map_or(key, |(learned, _)| learned.key);
+        if self.config.remote_only {
+            return self.push_only(known, key, entry, link, tally);
+        }
         let kept = self.keep(store, &lies, entry, tally);
+        if kept {
+            self.keep_raw(store, entry);
+        }
         if let Some((learned, direct)) = &mut { learned }
             && kept
         {
@@ -267,31 +315,6 @@ impl Setting<'_> {
         }
     }
 
-    /// Describes a compile whose bundle lies under `key`; with its direct key as a second name where that is another one.
-    fn job(&self, known: &Known, key: EntryKey, entry: &LocalEntry, learned: Option<&Learned>) -> Job {
-        let chosen = &self.invocation.environment;
-        let sets = [&chosen.always, &chosen.time, &chosen.terminal, &chosen.include];
-        let (inputs, absent) = match learned {
-            Some(learned) => (learned.footprint.inputs.clone(), learned.footprint.absent.clone()),
-            None => (known.inputs.listed(self), Vec::new()),
-        };
-        Job {
-            namespace: self.config.namespace.clone(),
-            key,
-            also: learned.map(|learned| learned.key).filter(|direct| *direct != key).into_iter().collect(),
-            manifest: learned.map(|learned| learned.manifest),
-            argv: self.argv.clone(),
-            environment: sets.into_iter().flatten().cloned().collect(),
-            working_directory: self.invocation.working_directory.clone(),
-            root: self.root.clone(),
-            toolchain: self.toolchain.id,
-            inputs,
-            absent,
-            roles: entry.outcome.outputs.iter().map(|output| output.role).collect(),
-            expected_ms: entry.outcome.wall_ms,
-        }
-    }
-
     /// Removes what a compile has left of which a signal ended the driver or, as its failure can mean, a part.
     fn remove_partial(&self, known: &Known, ran: &Ran) {
         if ran.ending.is_success() {
@@ -314,4 +337,16 @@ fn code_of(ending: Ending) -> i32 {
         Ending::Exited(code) => code,
         Ending::Killed(signal) => 128 + signal,
     }
+}
+
+/// Puts a copy of a file in its place, with its time, that its owner may write.
+fn replace_by_copy(path: &Path, found: &Metadata) -> io::Result<()> {
+    let temporary = path.with_file_name(format!(".dccache-{}.tmp", unique_part()));
+    let copy = || {
+        fs::copy(path, &temporary)?;
+        fs::set_permissions(&temporary, Permissions::from_mode(found.mode() | 0o200))?;
+        File::options().write(true).open(&temporary)?.set_modified(found.modified()?)?;
+        fs::rename(&temporary, path)
+    };
+    copy().inspect_err(|_| drop(fs::remove_file(&temporary)))
 }

@@ -7,10 +7,10 @@ use crate::depfile::{self, DependRequest};
 use crate::home::unique_part;
 use crate::invocation::PlannedOutput;
 use crate::process::write_all;
-use crate::store::LocalEntry;
+use crate::store::{LocalEntry, Store, Transfer};
 use dccache_protocol::codec::Format;
 use dccache_protocol::depend::Depend;
-use dccache_protocol::entry::OutputRole;
+use dccache_protocol::entry::{BlobRef, OutputRole};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ pub(super) enum Undelivered {
 }
 
 /// Where the outputs of one call go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Delivery<'a> {
     /// Working directory.
     pub(super) directory: &'a Path,
@@ -39,6 +39,17 @@ pub(super) struct Delivery<'a> {
     pub(super) depend: Option<&'a DependRequest>,
     /// Root of the compile.
     pub(super) root: &'a [u8],
+    /// The store, where outputs are to be cloned or linked.
+    pub(super) shared: Option<Shared<'a>>,
+}
+
+/// A store with which outputs share their content.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    store: Store<'a>,
+    transfer: Transfer,
+    /// Whether what had to be written is kept for the next hit.
+    keeps: bool,
 }
 
 impl Setting<'_> {
@@ -49,6 +60,11 @@ impl Setting<'_> {
             outputs: &self.invocation.outputs,
             depend: self.invocation.depend.as_ref(),
             root: &self.root,
+            shared: self.config.transfer().map(|transfer| Shared {
+                store: Store::new(self.home, self.config.max_size).with_files(self.config.max_files),
+                transfer,
+                keeps: !self.config.read_only && !self.config.remote_only,
+            }),
         };
         delivery.make(entry, tally)
     }
@@ -76,33 +92,41 @@ impl Delivery<'_> {
                 }
                 _ => content,
             };
-            replace_output(&self.directory.join(OsStr::from_bytes(path)), content)
-                .map_err(Undelivered::Output)?;
+            let path = self.directory.join(OsStr::from_bytes(path));
+            let raw = entry.outcome.outputs.iter().find(|output| output.role == planned.role);
+            let takes = self.shared.as_ref().is_some_and(|shared| shared.transfer.takes(planned.role));
+            let raw = raw.filter(|_| takes).map(|output| &output.content);
+            self.replace_output(&path, content, raw).map_err(Undelivered::Output)?;
         }
         tally.delivered = Some(0);
         write_all(rustix::stdio::stdout(), stdout.as_ref());
         write_all(rustix::stdio::stderr(), stderr.as_ref());
         Ok(())
     }
-}
 
-/// Puts an output in place: a new file beside it, the old one unlinked, then a rename. A rename over an existing file would make some
-/// file systems flush. The umask decides its mode, as for the compiler's.
-fn replace_output(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let temporary = directory.join(format!(".dccache-{}.tmp", unique_part()));
-    let mut file = File::options().write(true).create_new(true).open(&temporary)?;
-    let written = file.write_all(content).and_then(|()| {
-        match fs::symlink_metadata(path) {
-            Ok(old) if old.is_file() => fs::remove_file(path)?,
-            // What is no regular file is never replaced, whatever it became since the call was looked at.
-            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
-            Err(_) => {}
+    /// Puts an output in place: a new file beside it, the old one unlinked, then a rename. A rename over an existing file would make some
+    /// file systems flush. The umask decides its mode, as for the compiler's. `raw` names content that the store may hold as a file.
+    fn replace_output(&self, path: &Path, content: &[u8], raw: Option<&BlobRef>) -> io::Result<()> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let temporary = directory.join(format!(".dccache-{}.tmp", unique_part()));
+        let raw = self.shared.as_ref().zip(raw);
+        let given = raw.is_some_and(|(shared, raw)| shared.store.give_raw(raw, &temporary, shared.transfer));
+        if !given {
+            let mut file = File::options().write(true).create_new(true).open(&temporary)?;
+            file.write_all(content).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
         }
-        fs::rename(&temporary, path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+        let placed = match fs::symlink_metadata(path) {
+            Ok(old) if old.is_file() => fs::remove_file(path),
+            // What is no regular file is never replaced, whatever it became since the call was looked at.
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => Ok(()),
+        };
+        let placed = placed.and_then(|()| fs::rename(&temporary, path));
+        if placed.is_err() {
+            let _ = fs::remove_file(&temporary);
+        } else if let Some((shared, raw)) = raw.filter(|(shared, _)| !given && shared.keeps) {
+            shared.store.keep_raw(raw, path, shared.transfer);
+        }
+        placed
     }
-    written
 }

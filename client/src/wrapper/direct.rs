@@ -9,7 +9,7 @@ use crate::direct::observe::Observer;
 use crate::direct::search::{Chain, Groups};
 use crate::direct::view::View;
 use crate::invocation::{KeyRole, value};
-use crate::keying::{Ingredients, ManifestKeys, Takes, manifest_keys};
+use crate::keying::{Ingredients, ManifestKeys, OVERLAY, Takes, manifest_keys};
 use crate::link::{Answer, Link, Suggested};
 use crate::process::{local_date, wall_now};
 use crate::stats::Served;
@@ -58,7 +58,9 @@ impl Setting<'_> {
     /// an include directory is spelled in a way that only the compiler understands.
     pub(super) fn direct(&self) -> Option<Direct> {
         let facts = self.argument_facts();
-        if !self.config.direct_mode || facts.date || facts.time || facts.timestamp {
+        // With an overlay in no key, a name on the disk is not what the compiler reads under it.
+        let overlaid = self.argv.iter().any(|word| word == OVERLAY);
+        if !self.config.direct_mode || overlaid || facts.date || facts.time || facts.timestamp {
             return None;
         }
         let access = if self.config.read_only { Access::Read } else { Access::Write };
@@ -80,6 +82,7 @@ impl Setting<'_> {
             facts: Default::default(),
             messages: &[],
             listed: None,
+            debug_directories: self.debug_directories(),
             raw: &[],
             // What it takes is known with the text only; nothing is learned from such a compile.
             takes: Takes::Headers,
@@ -231,13 +234,16 @@ impl Setting<'_> {
         &self,
         direct: &mut Direct,
         store: &Store<'_>,
-        link: Option<&mut Link<'_>>,
+        mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
     ) -> bool {
-        if let Some(hit) = self.find_directly(direct, store, tally) {
+        if !self.config.remote_only
+            && let Some(hit) = self.find_directly(direct, store, tally)
+        {
             tally.event.keys = vec![*hit.key.digest()];
             if self.deliver_or_count(&hit.entry, Served::DirectLocal, tally) {
                 self.seal(direct, &hit.footprint, hit.lies);
+                self.share_directly_again(&hit, link.as_deref_mut(), tally);
                 return true;
             }
         }
@@ -247,7 +253,8 @@ impl Setting<'_> {
         if !self.deliver_or_count(&hit.entry, Served::DirectRing, tally) {
             return false;
         }
-        if !self.config.read_only && self.keep(store, &hit.key, &hit.entry, tally) {
+        let keeps = !self.config.read_only && !self.config.remote_only;
+        if keeps && self.keep(store, &hit.key, &hit.entry, tally) {
             self.note(store, hit.manifest, hit.key, &hit.footprint);
             self.seal(direct, &hit.footprint, hit.key);
         }

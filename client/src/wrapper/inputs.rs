@@ -2,6 +2,7 @@
 
 use super::refusal::Refusal;
 use super::setting::Setting;
+use crate::config::Sloppiness;
 use crate::cpp::{FileFacts, image_reader};
 use crate::direct::observe::INPUT_MAX;
 use crate::invocation::{Bypass, Reason};
@@ -26,6 +27,8 @@ pub(super) struct Input {
     pub(super) facts: FileFacts,
     /// Its content, where that is searched for names of other files.
     pub(super) content: Option<Vec<u8>>,
+    /// Included by the source, or by what it includes.
+    included: bool,
 }
 
 /// The files of one compile.
@@ -75,8 +78,9 @@ impl Inputs {
         let facts = if look == Look::Source { FileFacts::scan(&content) } else { FileFacts::default() };
         self.facts = self.facts.and(facts);
         let digest = Digest::of(&content);
+        let included = look == Look::Source && !self.files.is_empty();
         let content = (look == Look::Source).then_some(content);
-        self.files.push(Input { name: name.to_vec(), path, digest, stamp, facts, content });
+        self.files.push(Input { name: name.to_vec(), path, digest, stamp, facts, content, included });
         Ok(digest)
     }
 
@@ -86,9 +90,17 @@ impl Inputs {
     }
 
     /// Returns the first file that changed since the start, or so shortly before that nobody can tell.
-    pub(super) fn modified(&self) -> Option<&Path> {
-        let holds =
-            |input: &&Input| Stamp::of(&input.path) == Some(input.stamp) && input.stamp.newest() < self.start;
+    ///
+    /// Either time of an included file may be declared irrelevant: it is then only compared with what it was.
+    pub(super) fn modified(&self, sloppiness: Sloppiness) -> Option<&Path> {
+        let young = |input: &Input| {
+            let times = [
+                (input.stamp.mtime, sloppiness.include_file_mtime),
+                (input.stamp.ctime, sloppiness.include_file_ctime),
+            ];
+            times.iter().any(|(time, declared)| *time >= self.start && !(*declared && input.included))
+        };
+        let holds = |input: &&Input| Stamp::of(&input.path) == Some(input.stamp) && !young(input);
         self.files.iter().find(|input| !holds(input)).map(|input| input.path.as_path())
     }
 

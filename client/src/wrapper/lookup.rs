@@ -1,6 +1,7 @@
 //! From the preprocessed text to keys, and from keys to an entry.
 
 use super::inputs::{Inputs, Look};
+use super::prefix::Start;
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, micros};
 use crate::cpp::{FileFacts, Preprocessed, Transition, transitions};
@@ -97,6 +98,7 @@ impl Setting<'_> {
             facts: inputs.facts,
             messages: &read.messages,
             listed: listed.as_ref(),
+            debug_directories: self.debug_directories(),
             raw: &raw,
             takes,
         };
@@ -120,7 +122,8 @@ impl Setting<'_> {
         };
         let arguments: Vec<OsString> =
             arguments.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
-        let done = preprocess(&self.compiler.program, &self.compiler.name, &arguments);
+        let start = Start::of(&self.config.prefix_command_cpp, self.compiler, &arguments);
+        let done = preprocess(&start.program, &start.name, &start.arguments);
         // The compiler says what is wrong, better than we could.
         done.ok().flatten().ok_or_else(|| Refusal::ours("preprocessor_error"))
     }

@@ -16,24 +16,29 @@ mod inputs;
 mod learn;
 mod lookup;
 mod precompiled;
+mod prefix;
 mod refusal;
 mod sealed;
 mod setting;
+mod share;
 
-use crate::config::{ConfigError, Loaded, Sources};
+use crate::config::{Config, ConfigError, Loaded, ResponseFileFormat, Sources};
+use crate::cpp::Places;
 use crate::home::Home;
-use crate::invocation::{Bypass, Command, CompilerKind, Disk, Plan};
+use crate::invocation::{Bypass, Command, CompilerKind, Disk, Plan, Quoting, Reason};
+use crate::keying::{declare, make_portable, split_overlays, take_out_declared};
 use crate::process::{exec, is_ignored, standard_streams_are_open};
 use crate::project::root_of;
-use crate::resolve::{Compiler, NotFound};
+use crate::resolve::{Compiler, NotFound, resolve};
 use crate::say::complain;
-use crate::stats::{self, Verdict};
+use crate::stats::Verdict;
 use crate::toolchain::{self, Toolchain};
 use dccache_protocol::keys::SealedName;
+use prefix::Start;
 use refusal::Refusal;
 use setting::{Setting, Tally};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A compiler call as it was typed: how to find the compiler, and its arguments.
@@ -59,7 +64,7 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
     let path = std::env::var_os("PATH");
     if !standard_streams_are_open() || is_ignored(libc::SIGCHLD) {
         // Files that we open would take the numbers of the streams; and nobody could learn how a child ended.
-        return found(typed, path.as_deref(), |compiler| untouched(compiler, &typed.arguments));
+        return found(typed.find, path.as_deref(), |compiler| untouched(compiler, &typed.arguments, &[]));
     }
     // A defect of ours says nothing on stderr and ends like any other fault.
     std::panic::set_hook(Box::new(|_| {}));
@@ -74,21 +79,24 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
     let loaded = match loaded {
         Some(Ok(loaded)) => loaded,
         other => {
-            return found(typed, path.as_deref(), |compiler| {
+            return found(typed.find, path.as_deref(), |compiler| {
                 if let (Some(home), Some(Err(error))) = (&home, &other) {
                     let mut tally = Tally::begin(compiler);
                     tally.event.cause = error.to_string().into_bytes();
-                    tally.finish(home, Verdict::Bypassed("bad_configuration".to_owned()));
+                    tally.finish(home, &Config::default(), Verdict::Bypassed("bad_configuration".to_owned()));
                 }
-                untouched(compiler, &typed.arguments)
+                untouched(compiler, &typed.arguments, &[])
             });
         }
     };
-    let path = loaded.config.path.clone().or(path);
-    let home = home.filter(|_| !loaded.config.disable);
-    found(typed, path.as_deref(), |compiler| match &home {
+    let config = &loaded.config;
+    let path = config.path.clone().or(path);
+    let home = home.filter(|_| !config.disable);
+    let named = config.compiler.as_ref().map(OsStr::new);
+    let forced = |path: Option<&OsStr>| named.map_or_else(|| (typed.find)(path), |name| resolve(name, path));
+    found(&forced, path.as_deref(), |compiler| match &home {
         Some(home) => cached(&Call { home, loaded: &loaded, compiler, arguments: &typed.arguments, sealed }),
-        None => untouched(compiler, &typed.arguments),
+        None => untouched(compiler, &typed.arguments, &config.prefix_command),
     })
 }
 
@@ -114,8 +122,12 @@ fn load(home: &Home, typed: &Typed<'_>) -> Result<Loaded, ConfigError> {
     Sources { home, directory: directory.as_deref(), variable: &variable, words: &typed.settings }.load()
 }
 
-fn found(typed: &Typed<'_>, path: Option<&OsStr>, then: impl FnOnce(&Compiler) -> i32) -> i32 {
-    match (typed.find)(path) {
+fn found(
+    find: &dyn Fn(Option<&OsStr>) -> Result<Compiler, NotFound>,
+    path: Option<&OsStr>,
+    then: impl FnOnce(&Compiler) -> i32,
+) -> i32 {
+    match find(path) {
         Ok(compiler) => then(&compiler),
         Err(error) => {
             complain!("dccache: {error}");
@@ -133,10 +145,11 @@ struct Call<'a> {
     sealed: Option<SealedName>,
 }
 
-/// Any fault ends here: becomes the compiler, with nothing touched.
-fn untouched(compiler: &Compiler, arguments: &[OsString]) -> i32 {
-    let Err(error) = exec(&compiler.program, &compiler.name, arguments);
-    complain!("dccache: {}: {error}", compiler.program.display());
+/// Any fault ends here: becomes the compiler, behind its prefix where it has one, with nothing touched.
+fn untouched(compiler: &Compiler, arguments: &[OsString], prefix: &[String]) -> i32 {
+    let start = Start::of(prefix, compiler, arguments);
+    let Err(error) = exec(&start.program, &start.name, &start.arguments);
+    complain!("dccache: {}: {error}", start.program.display());
     126
 }
 
@@ -160,14 +173,13 @@ fn cached(call: &Call<'_>) -> i32 {
             tally.delivered
         }
     };
-    if call.loaded.config.stats
-        && let Some(verdict) = tally.verdict.take()
-    {
-        tally.finish(call.home, verdict);
+    let config = &call.loaded.config;
+    if let Some(verdict) = tally.verdict.take() {
+        tally.finish(call.home, config, verdict);
     }
     match code {
         Some(code) => code,
-        None => untouched(call.compiler, call.arguments),
+        None => untouched(call.compiler, call.arguments, &config.prefix_command),
     }
 }
 
@@ -207,34 +219,46 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         compiler,
         environment: &environment,
         working_directory: &directory,
+        check: &config.compiler_check,
+        temporary_dir: config.temporary_dir.as_deref(),
     };
-    let kind: CompilerKind =
-        toolchain::kind_of(&call).map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
+    let kind: CompilerKind = toolchain::kind_of(&call, config.compiler_type)
+        .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
     let mut argv = vec![compiler.name.as_bytes().to_vec()];
     argv.extend(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
+    let disk = Disk::new(&directory);
+    check_quoting(&argv, kind, config.response_file_format)?;
+    let declared = config.sloppiness.ivfsoverlay && kind.is_clang();
+    let overlays = if declared { split_overlays(&mut argv) } else { Vec::new() };
     let command = Command {
         kind,
         argv: &argv,
         environment: &environment,
         working_directory: directory.as_os_str().as_bytes(),
     };
-    let disk = Disk::new(&directory);
     let mut invocation = match Plan::of(&command, &disk) {
         Plan::Compile(invocation) => *invocation,
         Plan::Bypass(bypass) => return Err(Refusal::Call(bypass)),
     };
-    if config.sloppiness.locale {
-        let is_locale = |name: &[u8]| name.starts_with(b"LC_") || name.starts_with(b"LANG");
-        invocation.environment.always.retain(|(name, _)| !is_locale(name));
+    take_out_declared(&mut invocation, config);
+    if !overlays.is_empty() {
+        declare(&mut invocation, &["ivfsoverlay".to_owned()]);
+        invocation.preprocessor.iter_mut().for_each(|words| words.extend(overlays.iter().cloned()));
+        argv.extend(overlays);
     }
-    let toolchain = Toolchain::of(&call, &invocation, &config.compiler_check)
+    let toolchain = Toolchain::of(&call, &invocation)
         .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
     let root = root_of(&invocation.working_directory, &config.base_dir);
+    let places = Places { root: &root, working_directory: &invocation.working_directory.clone() };
+    let map = config.portable_paths.then(|| make_portable(&mut invocation, &places)).flatten();
+    argv.extend(map.clone());
+    let added = map.map(OsString::from_vec);
     Ok(Setting {
         home,
         config,
         compiler,
         arguments,
+        added,
         argv,
         disk,
         directory,
@@ -246,11 +270,24 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
     })
 }
 
+/// Leaves a call alone whose response files the compiler reads in another way than the user said: what they hold is not what was meant.
+fn check_quoting(argv: &[Vec<u8>], kind: CompilerKind, said: ResponseFileFormat) -> Result<(), Refusal> {
+    let holds = match said {
+        ResponseFileFormat::Auto => true,
+        ResponseFileFormat::Posix => Quoting::of(argv, kind) == Quoting::Posix,
+        ResponseFileFormat::Windows => Quoting::of(argv, kind) == Quoting::Windows,
+    };
+    match argv.iter().find(|word| word.starts_with(b"@")).filter(|_| !holds) {
+        Some(file) => Err(Refusal::Call(Bypass::new(Reason::BadCompilerArguments, file.as_slice()))),
+        None => Ok(()),
+    }
+}
+
 impl Tally {
-    /// Appends the record.
-    fn finish(mut self, home: &Home, verdict: Verdict) {
+    /// Appends the record, and what it says to the log that the user asked for.
+    fn finish(mut self, home: &Home, config: &Config, verdict: Verdict) {
         self.event.verdict = verdict;
         self.stamp();
-        let _ = stats::append(home, &self.event);
+        self.record(home, config);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::deliver::{Delivery, Undelivered};
 use super::setting::Tally;
+use crate::config::Config;
 use crate::direct::guard::Standing;
 use crate::direct::sealed::{Sealed, Terminal, name_of};
 use crate::home::Home;
@@ -35,8 +36,13 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i
         return None;
     }
     let Found::Entry { entry, .. } = store.get(&sealed.entry) else { return None };
-    let delivery =
-        Delivery { directory, outputs: &sealed.outputs, depend: sealed.depend.as_ref(), root: &sealed.root };
+    let delivery = Delivery {
+        directory,
+        outputs: &sealed.outputs,
+        depend: sealed.depend.as_ref(),
+        root: &sealed.root,
+        shared: None,
+    };
     match delivery.make(&entry, &mut tally) {
         Ok(()) => {}
         Err(Undelivered::Damaged | Undelivered::Output(_)) => return None,
@@ -46,7 +52,7 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i
         tally.event.keys = vec![*sealed.entry.digest()];
         tally.event.served_bytes = entry.outcome.total_size();
         tally.event.compile_ms = entry.outcome.wall_ms;
-        tally.finish(home, Verdict::Hit(Served::DirectLocal));
+        tally.finish(home, &Config::default(), Verdict::Hit(Served::DirectLocal));
     }
     Some(0)
 }

@@ -2,15 +2,18 @@
 
 use crate::config::Config;
 use crate::cpp::Places;
+use crate::explain::explain;
 use crate::home::Home;
 use crate::invocation::{ColorRequest, Disk, Invocation};
-use crate::keying::Color;
+use crate::keying::{Color, Directories, debug_directories_show};
 use crate::link::TimeSlot;
 use crate::resolve::Compiler;
-use crate::stats::{Event, Verdict};
+use crate::stats::{self, Event, Verdict};
 use crate::toolchain::Toolchain;
 use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,6 +25,8 @@ pub(super) struct Setting<'a> {
     pub(super) config: &'a Config,
     pub(super) compiler: &'a Compiler,
     pub(super) arguments: &'a [OsString],
+    /// Argument that the configuration adds to the compile.
+    pub(super) added: Option<OsString>,
     /// Compiler's name and arguments as bytes.
     pub(super) argv: Vec<Vec<u8>>,
     pub(super) disk: Disk,
@@ -50,6 +55,16 @@ impl Setting<'_> {
     /// Returns where the time of this command is kept.
     pub(super) fn time_slot(&self) -> TimeSlot {
         TimeSlot::of(&self.invocation.working_directory, &self.argv)
+    }
+
+    /// Returns what directories in debug information are worth to the user.
+    pub(super) fn debug_directories(&self) -> Directories {
+        if self.config.hash_dir { Directories::Matter } else { Directories::MayBeWrong }
+    }
+
+    /// Tells whether directories in the outputs need not be right: they show in debug information only, and the user does not mind.
+    pub(super) fn debug_directories_may_be_wrong(&self) -> bool {
+        !self.config.hash_dir && debug_directories_show(&self.invocation)
     }
 
     /// Tells whether the compiler would write colours if it wrote to our stderr.
@@ -106,6 +121,20 @@ impl Tally {
     /// Settles that the compile is not stored.
     pub(super) fn not_stored(&mut self, reason: &str) {
         self.verdict = Some(Verdict::NotStored(reason.to_owned()));
+    }
+
+    /// Appends what was settled to the statistics, and in words to the log that the user asked for.
+    pub(super) fn record(&self, home: &Home, config: &Config) {
+        if config.stats {
+            let _ = stats::append(home, &self.event);
+        }
+        if let Some(log) = &config.log_file {
+            // One write each, so that lines of many compiles do not mix. A log that cannot be written stops nothing.
+            let text =
+                format!("[{}] {}\n", self.event.at_ms, explain(&self.event).replace('\n', "\n  ").trim_end());
+            let file = File::options().create(true).append(true).open(log);
+            let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        }
     }
 
     /// Fills in the times.

@@ -432,3 +432,17 @@ fn a_compiler_or_its_library_exchanged_under_the_same_name_and_time_is_another_o
     assert_eq!(compile(), (1, 3), "{library}: {}", place.explain());
     assert_eq!(compile(), (2, 3));
 }
+
+#[test]
+fn code_for_another_device_is_called_after_the_file_that_it_is_compiled_from_now() {
+    for compiler in compilers().into_iter().filter(|name| *name == "clang") {
+        let place = Place::new();
+        let source = "void g(int *);\nvoid f(void) { int a = 0;\n#pragma omp target\n{ a = 1; }\ng(&a); }\n";
+        place.write("a.c", source);
+        assert_change_is_seen(&place, compiler, &["-fopenmp", "-c", "a.c"], &["a.o"], |place| {
+            // As an editor saves it: another inode under the same name, which clang writes into a symbol.
+            place.write("saved.c", source);
+            fs::rename(place.file("saved.c"), place.file("a.c")).unwrap();
+        });
+    }
+}

@@ -7,6 +7,7 @@
 mod asm;
 mod facts;
 mod marker;
+mod offload;
 mod text;
 mod transitions;
 

@@ -1,6 +1,6 @@
 //! The preprocessed text of one compile.
 
-use super::{asm, marker};
+use super::{asm, marker, offload};
 use crate::invocation::{Bypass, Reason};
 use memchr::memmem::{find, find_iter};
 use std::collections::HashSet;
@@ -97,6 +97,11 @@ impl<'a> Preprocessed<'a> {
     /// Finds what makes the assembler read a file that nobody names, where the text is assembly itself.
     pub fn assembly_reader(&self) -> Option<Bypass> {
         asm::assembly_reader(self.text).map(|word| Bypass::new(Reason::UnsupportedCodeDirective, word))
+    }
+
+    /// Whether OpenMP can make code for other devices of it.
+    pub fn offloads(&self) -> bool {
+        offload::offloads(self.text)
     }
 
     /// Lists the source and every file that was included, in the order of first appearance.

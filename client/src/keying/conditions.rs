@@ -56,6 +56,13 @@ pub fn obstacle(invocation: &Invocation, facts: &FileFacts) -> Option<Bypass> {
     Some(Bypass::new(Reason::UnsupportedCodeDirective, cause))
 }
 
+/// Refuses code for other devices from clang, which names it after device and inode of its file: no key could hold that for long.
+pub fn offloading(invocation: &Invocation, text: &Preprocessed<'_>) -> Option<Bypass> {
+    let mut words = invocation.arguments.iter().map(|argument| argument.bytes.as_slice());
+    let openmp = invocation.kind.is_clang() && words.any(|word| word.starts_with(b"-fopenmp"));
+    (openmp && text.offloads()).then(|| Bypass::new(Reason::UnsupportedCodeDirective, b"omp target"))
+}
+
 /// Whether `__has_include` can still stand in what is compiled: clang obeys directives in text that is preprocessed already.
 fn asks_while_compiling(invocation: &Invocation) -> bool {
     invocation.kind.is_clang() && invocation.language.is_preprocessed()

@@ -6,7 +6,9 @@ use super::refusal::Refusal;
 use super::setting::{Setting, Tally, micros};
 use crate::cpp::{FileFacts, Preprocessed, Transition, transitions};
 use crate::depfile;
-use crate::keying::{Color, Ingredients, Keys, Takes, obstacle, preprocessed_keys, unmarked_files};
+use crate::keying::{
+    Color, Ingredients, Keys, Takes, obstacle, offloading, preprocessed_keys, unmarked_files,
+};
 use crate::link::{Answer, Link};
 use crate::process::{Preprocessing, preprocess};
 use crate::stats::Served;
@@ -61,6 +63,9 @@ impl Setting<'_> {
         if self.invocation.language.is_assembly()
             && let Some(bypass) = text.assembly_reader()
         {
+            return Err(Refusal::Call(bypass));
+        }
+        if let Some(bypass) = offloading(&self.invocation, &text) {
             return Err(Refusal::Call(bypass));
         }
         tally.event.preprocess_us = micros(begun.elapsed());

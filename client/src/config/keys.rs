@@ -1,7 +1,7 @@
 //! All keys of the configuration, as data. `docs/configuration.md` is their prose; a test compares both.
 
 use super::values::{
-    SWITCH, absolute, absolute_list, compiler_check, joined, show_compiler_check, shown, switch, words,
+    SWITCH, absolute, absolute_list, compiler_check, joined, octal, show_compiler_check, shown, switch, words,
 };
 use super::{AgentUse, CompilerType, Config, ResponseFileFormat, Sloppiness, parse_size, sloppiness};
 use std::path::{Component, Path, PathBuf};
@@ -136,7 +136,7 @@ const FORMATS: [(&str, ResponseFileFormat); 3] = [
 ];
 
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 33] = [
+pub static KEYS: [Key; 34] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -356,5 +356,17 @@ pub static KEYS: [Key; 33] = [
             Ok(())
         },
         show: |config| config.trust_accept.to_string(),
+    },
+    Key {
+        name: "umask",
+        variable: "DCCACHE_UMASK",
+        allowed: "up to three octal digits, or nothing",
+        separator: None,
+        project: InProject::Never,
+        set: |config, text| {
+            config.umask = octal(text)?;
+            Ok(())
+        },
+        show: |config| config.umask.map(|mask| format!("{mask:03o}")).unwrap_or_default(),
     },
 ];

@@ -123,6 +123,8 @@ pub struct Config {
     pub file_clone: bool,
     /// Links outputs to files of the store.
     pub hard_link: bool,
+    /// Permissions that files of the store are to lack. Has no effect: they are nobody else's in any case.
+    pub umask: Option<u16>,
     /// How response files are quoted.
     pub response_file_format: ResponseFileFormat,
     /// Namespace of the project.
@@ -177,6 +179,7 @@ impl Default for Config {
             ignore_options: Vec::new(),
             file_clone: false,
             hard_link: false,
+            umask: None,
             response_file_format: ResponseFileFormat::Auto,
             namespace: Namespace::default(),
             extra_files_to_hash: Vec::new(),

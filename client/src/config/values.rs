@@ -40,6 +40,15 @@ pub(super) fn shown(path: Option<&PathBuf>) -> String {
     path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
+/// Reads permissions in octal digits, or nothing.
+pub(super) fn octal(text: &str) -> Result<Option<u16>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.len() <= 3 && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    digits.then(|| u16::from_str_radix(text, 8).ok()).flatten().map(Some).ok_or(())
+}
+
 /// Splits at white space.
 pub(super) fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()

@@ -110,7 +110,7 @@ fn a_search_path_of_its_own_finds_the_compiler_and_is_not_the_compilers() {
     let real =
         std::env::split_paths(&path).map(|directory| directory.join("gcc")).find(|file| file.is_file());
     symlink(fs::canonicalize(real.unwrap()).unwrap(), bin.join("our-gcc")).unwrap();
-    let plain = place.compare(&["gcc"], &WORDS, &["a.o"]);
+    let plain = place.compare(&[bin.join("our-gcc").to_str().unwrap()], &WORDS, &["a.o"]);
     let setting = format!("path=/nowhere:{}", bin.display());
     for turn in 0..2 {
         let ours = place.compare_under(&[LATER], &[DCCACHE, &setting, "our-gcc"], &WORDS, &["a.o"]);

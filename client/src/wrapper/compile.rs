@@ -1,7 +1,7 @@
 //! Serving a compile, or running the compiler once and keeping what it gave.
 
 use super::direct::Direct;
-use super::learn::{Learned, Untaught};
+use super::learn::Untaught;
 use super::lookup::{Hit, Known};
 use super::prefix::Start;
 use super::refusal::Refusal;
@@ -15,7 +15,6 @@ use crate::stats::{Served, Verdict};
 use crate::store::{Flight, LocalEntry, Store, Transfer, take_off};
 use dccache_protocol::entry::OutputRole;
 use dccache_protocol::keys::EntryKey;
-use dccache_protocol::local::Job;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -192,7 +191,7 @@ impl Setting<'_> {
         }
         let objects = self.invocation.outputs.iter().filter(|planned| Transfer::Link.takes(planned.role));
         for path in objects.filter_map(|planned| planned.path.as_ref()).map(|path| self.path(path)) {
-            if let Ok(found) = std::fs::symlink_metadata(&path)
+            if let Ok(found) = fs::symlink_metadata(&path)
                 && found.is_file()
                 && found.nlink() > 1
             {
@@ -295,26 +294,6 @@ impl Setting<'_> {
         }
     }
 
-    fn push(
-        &self,
-        known: &Known,
-        key: EntryKey,
-        entry: &LocalEntry,
-        learned: Option<&Learned>,
-        link: Option<Link<'_>>,
-        tally: &mut Tally,
-    ) {
-        let Some(mut link) = link else { return };
-        self.time_slot().note(self.home, entry.outcome.wall_ms);
-        let job = match learned {
-            Some(learned) => Job { also: vec![key], ..self.job(known, learned.key, entry, Some(learned)) },
-            None => self.job(known, key, entry, None),
-        };
-        if let Err(name) = link.push(job, entry) {
-            tally.fault(name);
-        }
-    }
-
     /// Removes what a compile has left of which a signal ended the driver or, as its failure can mean, a part.
     fn remove_partial(&self, known: &Known, ran: &Ran) {
         if ran.ending.is_success() {
@@ -323,9 +302,9 @@ impl Setting<'_> {
         let killed = matches!(ran.ending, Ending::Killed(_));
         for planned in self.invocation.outputs.iter().filter(|planned| planned.role != OutputRole::Depend) {
             let Some(path) = planned.path.as_ref().map(|path| self.path(path)) else { continue };
-            let is_file = std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file());
+            let is_file = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file());
             if is_file && (killed && ran.interrupted || known.inputs.began_before(&path)) {
-                let _ = std::fs::remove_file(path);
+                let _ = fs::remove_file(path);
             }
         }
     }

@@ -90,11 +90,21 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
         }
     };
     let config = &loaded.config;
-    let path = config.path.clone().or(path);
+    let configured = config.path.clone().or_else(|| path.clone());
     let home = home.filter(|_| !config.disable);
     let named = config.compiler.as_ref().map(OsStr::new);
-    let forced = |path: Option<&OsStr>| named.map_or_else(|| (typed.find)(path), |name| resolve(name, path));
-    found(&forced, path.as_deref(), |compiler| match &home {
+    let find = |path: Option<&OsStr>| named.map_or_else(|| (typed.find)(path), |name| resolve(name, path));
+    let forced = |configured: Option<&OsStr>| {
+        let mut compiler = find(configured)?;
+        // A driver looks itself up on PATH by its name, where it would find another one, or nothing.
+        if configured != path.as_deref()
+            && !find(path.as_deref()).is_ok_and(|same| same.program == compiler.program)
+        {
+            compiler.name = compiler.program.clone().into_os_string();
+        }
+        Ok(compiler)
+    };
+    found(&forced, configured.as_deref(), |compiler| match &home {
         Some(home) => cached(&Call { home, loaded: &loaded, compiler, arguments: &typed.arguments, sealed }),
         None => untouched(compiler, &typed.arguments, &config.prefix_command),
     })

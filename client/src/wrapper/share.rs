@@ -91,7 +91,7 @@ impl Setting<'_> {
     }
 
     /// Hands a compile to the cluster and keeps nothing of it here.
-    fn push_only(
+    pub(super) fn push_only(
         &self,
         known: &Known,
         key: EntryKey,
@@ -104,5 +104,26 @@ impl Setting<'_> {
             false => tally.not_stored("remote_only"),
         }
         self.push(known, key, entry, None, link, tally);
+    }
+
+    /// Hands a compile to the cluster.
+    pub(super) fn push(
+        &self,
+        known: &Known,
+        key: EntryKey,
+        entry: &LocalEntry,
+        learned: Option<&Learned>,
+        link: Option<Link<'_>>,
+        tally: &mut Tally,
+    ) {
+        let Some(mut link) = link else { return };
+        self.time_slot().note(self.home, entry.outcome.wall_ms);
+        let job = match learned {
+            Some(learned) => Job { also: vec![key], ..self.job(known, learned.key, entry, Some(learned)) },
+            None => self.job(known, key, entry, None),
+        };
+        if let Err(name) = link.push(job, entry) {
+            tally.fault(name);
+        }
     }
 }

@@ -3,7 +3,9 @@
 use super::values::{
     SWITCH, absolute, absolute_list, compiler_check, joined, octal, show_compiler_check, shown, switch, words,
 };
-use super::{AgentUse, CompilerType, Config, ResponseFileFormat, Sloppiness, parse_size, sloppiness};
+use super::{
+    AgentUse, CompilerType, Config, DependUse, ResponseFileFormat, Sloppiness, parse_size, sloppiness,
+};
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a project's own file may set a key.
@@ -136,7 +138,7 @@ const FORMATS: [(&str, ResponseFileFormat); 3] = [
 ];
 
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 34] = [
+pub static KEYS: [Key; 35] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -216,6 +218,29 @@ pub static KEYS: [Key; 34] = [
         show: |config| {
             let known = TYPES.iter().find(|(_, kind)| *kind == config.compiler_type);
             known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+        },
+    },
+    Key {
+        name: "depend_mode",
+        variable: "DCCACHE_DEPEND_MODE",
+        allowed: "auto, true or false",
+        separator: None,
+        project: InProject::Harmless,
+        set: |config, text| {
+            let mut always = false;
+            config.depend_mode = match text {
+                "auto" => DependUse::Auto,
+                _ => {
+                    switch(&mut always, text)?;
+                    if always { DependUse::Always } else { DependUse::Never }
+                }
+            };
+            Ok(())
+        },
+        show: |config| match config.depend_mode {
+            DependUse::Auto => "auto".into(),
+            DependUse::Always => "true".into(),
+            DependUse::Never => "false".into(),
         },
     },
     switch!("direct_mode", "DCCACHE_DIRECT_MODE", direct_mode, Harmless),

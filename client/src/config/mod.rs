@@ -77,6 +77,17 @@ pub enum CompilerType {
     Other,
 }
 
+/// Whether compiles are preprocessed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DependUse {
+    /// Where that pays in the project.
+    Auto,
+    /// Not where the compiler can list what it reads.
+    Always,
+    /// Always.
+    Never,
+}
+
 /// Whether compiles speak to the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentUse {
@@ -99,6 +110,8 @@ pub struct Config {
     pub recache: bool,
     /// Looks first by what earlier compiles of the same command read, before anything is preprocessed.
     pub direct_mode: bool,
+    /// Whether what direct mode does not find is compiled without being preprocessed first.
+    pub depend_mode: DependUse,
     /// Keeps statistics.
     pub stats: bool,
     /// Uses the cluster and keeps nothing in the local store.
@@ -167,6 +180,7 @@ impl Default for Config {
             read_only_direct: false,
             recache: false,
             direct_mode: true,
+            depend_mode: DependUse::Auto,
             stats: true,
             remote_only: false,
             reshare: false,

@@ -12,7 +12,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use parse::capture;
+pub use parse::{capture, prerequisites};
 pub use request::{DependMode, DependRequest, Dialect, Phony};
 pub use write::write;
 

@@ -23,6 +23,12 @@ pub fn capture(text: &[u8], request: &DependRequest, root: &[u8]) -> Option<Depe
     (write(&depend, request, root) == text).then_some(depend)
 }
 
+/// Lists the prerequisites of the rule that the GNU assembler writes; `None` where it is not understood.
+pub fn prerequisites(rule: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let colon = memchr::memmem::find(rule, b": ")?;
+    names(&rule[colon + 2..], Dialect::Gcc)
+}
+
 /// Splits the first rule's prerequisites, up to its end.
 fn names(rule: &[u8], dialect: Dialect) -> Option<Vec<Vec<u8>>> {
     let mut names = Vec::new();

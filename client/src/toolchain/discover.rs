@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// Files by which the system's loader chooses libraries beside the search that it reports.
 const LOADER_FILES: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
 
+/// What the GNU assembler calls itself.
+const GNU_ASSEMBLER: &[u8] = b"GNU assembler";
+
 /// Where installations of gcc lie below a prefix.
 const INSTALLATIONS: [&str; 8] = [
     "lib/gcc",
@@ -136,6 +139,7 @@ struct Discovery {
     /// By path; the first role stays.
     files: BTreeMap<PathBuf, ToolchainFile>,
     tried: BTreeSet<PathBuf>,
+    gnu_assembler: bool,
 }
 
 impl Discovery {
@@ -170,6 +174,9 @@ impl Discovery {
             None => return Err(Unknown::Silent),
         };
         self.add(&String::from_utf8_lossy(name), &path)?;
+        if name == b"as" || name.ends_with(b"-as") {
+            self.gnu_assembler = memchr::memmem::find(&fs::read(&path)?, GNU_ASSEMBLER).is_some();
+        }
         self.add_program(call, &path)
     }
 
@@ -267,6 +274,7 @@ impl Discovery {
             absent: absent.into_iter().map(|path| path.into_os_string().into_vec()).collect(),
             native,
             search,
+            gnu_assembler: self.gnu_assembler,
         }
     }
 }

@@ -94,6 +94,8 @@ pub struct Toolchain {
     /// The toolchain's own directories in which headers are looked for under this call's toolchain arguments, in order; those of the command line
     /// and of the environment are not among them.
     pub search: Vec<Vec<u8>>,
+    /// Whether its assembler is GNU's.
+    pub gnu_assembler: bool,
     /// Stamps of its files, by path: as long as they stand, and the names below are absent, it is the same toolchain.
     pub stamps: Vec<(Vec<u8>, Stamp)>,
     /// Names that must stay absent.
@@ -152,6 +154,7 @@ impl Toolchain {
             id: identity(call, &record)?,
             native: record.native,
             search: record.search,
+            gnu_assembler: record.gnu_assembler,
             stamps: record.files.into_iter().map(|file| (file.path, file.stamp)).collect(),
             absent: record.absent,
         })

@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Version of the records.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// Largest record in bytes: a few hundred paths.
 const RECORD_MAX: u64 = 1 << 20;
@@ -89,6 +89,8 @@ pub(super) struct ToolchainRecord {
     pub(super) absent: Vec<Vec<u8>>,
     pub(super) native: Vec<Vec<u8>>,
     pub(super) search: Vec<Vec<u8>>,
+    /// Whether the assembler says in its own bytes that it is GNU's.
+    pub(super) gnu_assembler: bool,
 }
 
 impl ToolchainRecord {
@@ -211,17 +213,18 @@ mod tests {
             absent: vec![b"/opt/as".to_vec()],
             native: vec![b"-march=x".to_vec()],
             search: vec![b"/usr/include".to_vec()],
+            gnu_assembler: true,
         };
         save(&home, "toolchains/a", &driver);
         save(&home, "toolchains/b", &others);
         // Path, stamp, digest.
         let rest = format!("0c2f7573722f62696e2f67636301ac0204010a{}", Digest::of(b"gcc"));
         let lists = "01072f6f70742f617301082d6d617263683d78010c2f7573722f696e636c756465";
-        let bodies = [format!("06647269766572{rest}02"), format!("01026173{rest}{lists}")];
+        let bodies = [format!("06647269766572{rest}02"), format!("01026173{rest}{lists}01")];
         for (name, body) in ["toolchains/a", "toolchains/b"].into_iter().zip(bodies) {
             let bytes = home.read(name, RECORD_MAX).unwrap();
             // Version, digest of the body, body.
-            assert_eq!((bytes[0], hex(&bytes[33..])), (4, body), "{name}");
+            assert_eq!((bytes[0], hex(&bytes[33..])), (5, body), "{name}");
             assert_eq!(bytes[1..33], *Digest::of(&bytes[33..]).as_bytes());
         }
         assert_eq!(load(&home, "toolchains/a"), Some(driver));

@@ -18,9 +18,19 @@ use std::collections::HashSet;
 /// Name of the reason why a compile is not stored; ccache's where it has one.
 type NotStored = &'static str;
 
+/// What a compile gave.
+#[derive(Debug)]
+pub(super) struct Captured {
+    /// Key of its text, to store it under; `None` where nobody has seen the text.
+    pub(super) key: Option<EntryKey>,
+    /// Whether every checkout shares it.
+    pub(super) shared: bool,
+    pub(super) entry: LocalEntry,
+}
+
 impl Setting<'_> {
-    /// Judges a compile and returns the entry and the key to store it under.
-    pub(super) fn capture(&self, known: &Known, ran: &Ran) -> Result<(EntryKey, LocalEntry), NotStored> {
+    /// Judges a compile and takes up what it gave.
+    pub(super) fn capture(&self, known: &Known, ran: &Ran) -> Result<Captured, NotStored> {
         self.judge(known, ran)?;
         let mut outputs = Vec::new();
         let mut contents = Vec::new();
@@ -62,9 +72,17 @@ impl Setting<'_> {
         });
         let leaks = leaks && !self.debug_directories_may_be_wrong();
         let leaks = leaks || places.leak_into(&ran.stderr);
-        let key = match messages_show_arguments(&self.invocation, known.takes, &ran.stderr) {
-            true => known.keys.exact.ok_or("message_depends_on_more")?,
-            false => known.keys.free.filter(|_| !leaks).unwrap_or(known.keys.bound),
+        let key = match &known.keys {
+            Some(keys) if messages_show_arguments(&self.invocation, known.takes, &ran.stderr) => {
+                Some(keys.exact.ok_or("message_depends_on_more")?)
+            }
+            Some(keys) => Some(keys.free.filter(|_| !leaks).unwrap_or(keys.bound)),
+            None => None,
+        };
+        let key = key.map(EntryKey::Preprocessed);
+        let shared = match key {
+            Some(_) => known.free() == key,
+            None => known.shows_nowhere && !leaks,
         };
         let outcome = Outcome {
             outputs,
@@ -79,7 +97,7 @@ impl Setting<'_> {
         outcome.validate().map_err(|_| "output_too_large")?;
         let streams: [&[u8]; 2] = [b"", &ran.stderr];
         let body = Body::pack(contents.iter().map(Vec::as_slice).chain(streams));
-        Ok((EntryKey::Preprocessed(key), LocalEntry::new(Origin::Own, outcome, body)))
+        Ok(Captured { key, shared, entry: LocalEntry::new(Origin::Own, outcome, body) })
     }
 
     /// Tells whether the compiler gives the same bytes again. Coverage is stamped with the time; records of optimisations hold addresses.

@@ -1,7 +1,10 @@
 //! Serving a compile, or running the compiler once and keeping what it gave.
 
+use super::capture::Captured;
 use super::direct::Direct;
+use super::inputs::Inputs;
 use super::learn::Untaught;
+use super::listed::Lists;
 use super::lookup::{Hit, Known};
 use super::prefix::Start;
 use super::refusal::Refusal;
@@ -36,6 +39,11 @@ impl Setting<'_> {
         }
         if self.config.read_only_direct {
             return Err(Refusal::ours("read_only_direct"));
+        }
+        if let Some(direct) = direct.as_mut()
+            && let Some(lists) = self.lists(direct)
+        {
+            return self.compile_listing(direct, &lists, &store, link, tally);
         }
         let known = self.know(tally)?;
         if known.takes == Takes::Precompiled {
@@ -75,6 +83,7 @@ impl Setting<'_> {
         let Some(hit) = self.find_locally(store, &known.probes(), tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
         if delivered && !self.config.read_only {
+            self.preprocessing_paid();
             self.attach(known, &hit, direct, store, link.as_deref_mut(), tally);
             self.share_again(known, &hit, link, tally);
         }
@@ -92,6 +101,9 @@ impl Setting<'_> {
         let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
         let keeps = delivered && !self.config.read_only && !self.config.remote_only;
+        if keeps {
+            self.preprocessing_paid();
+        }
         // Here it lies as on the ring, so that every further name leads to the bundle itself.
         if keeps && self.keep(store, &hit.lies, &hit.entry, tally) {
             if hit.key != hit.lies {
@@ -113,7 +125,7 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) {
         let Some(direct) = direct else { return };
-        let shared = known.keys.free.map(EntryKey::Preprocessed) == Some(hit.key);
+        let shared = known.free() == Some(hit.key);
         let Ok(learned) = self.learn(direct, known, shared) else {
             return tally.fault("lookup_not_explained");
         };
@@ -156,7 +168,57 @@ impl Setting<'_> {
         link: Option<Link<'_>>,
         tally: &mut Tally,
     ) -> Result<i32, Refusal> {
-        let arguments = self.colored_arguments(known.color);
+        if direct.as_ref().is_some_and(|direct| direct.keys.free.is_none()) && !self.config.recache {
+            self.preprocessing_did_not_pay();
+        }
+        let ran = self.run_compiler(known.color, &[], tally)?;
+        let captured = self.capture(known, &ran);
+        if let Err(reason) = &captured {
+            self.remove_partial(&known.inputs, &ran);
+            tally.not_stored(reason);
+        }
+        match captured {
+            _ if self.config.read_only => tally.not_stored("read_only"),
+            Ok(captured) => self.store(known, &captured, direct, store, link, tally),
+            Err(_) => {}
+        }
+        Ok(self.end(&ran, tally))
+    }
+
+    /// Compiles what is not preprocessed first: what it reads, and so its key, is known afterwards.
+    fn compile_listing(
+        &self,
+        direct: &mut Direct,
+        lists: &Lists,
+        store: &Store<'_>,
+        mut link: Option<Link<'_>>,
+        tally: &mut Tally,
+    ) -> Result<i32, Refusal> {
+        let flight = take_off(self.home, &direct.flight());
+        if matches!(flight, Flight::AfterAnother(_))
+            && self.serve_directly(direct, store, link.as_mut(), tally)
+        {
+            return Ok(0);
+        }
+        let inputs = Inputs::begin();
+        let ran = self.run_compiler(self.color(), &lists.arguments(), tally)?;
+        if !ran.ending.is_success() {
+            self.remove_partial(&inputs, &ran);
+            tally.not_stored("compile_failed");
+            lists.remove();
+            return Ok(self.end(&ran, tally));
+        }
+        let known = self.know_from(lists, inputs);
+        match known.and_then(|known| self.capture(&known, &ran).map(|captured| (known, captured))) {
+            Ok((known, captured)) => self.store(&known, &captured, Some(direct), store, link, tally),
+            Err(reason) => tally.not_stored(reason),
+        }
+        Ok(self.end(&ran, tally))
+    }
+
+    fn run_compiler(&self, color: Color, added: &[OsString], tally: &mut Tally) -> Result<Ran, Refusal> {
+        let mut arguments = self.colored_arguments(color);
+        arguments.extend_from_slice(added);
         let start = Start::of(&self.config.prefix_command, self.compiler, &arguments);
         self.unshare();
         let ran = run(&start.program, &start.name, &start.arguments)
@@ -164,14 +226,11 @@ impl Setting<'_> {
         tally.delivered = Some(code_of(ran.ending));
         tally.compiler = Duration::from_millis(ran.wall_ms.into());
         tally.event.compile_ms = ran.wall_ms;
-        match self.capture(known, &ran) {
-            _ if self.config.read_only => tally.not_stored("read_only"),
-            Ok((key, entry)) => self.store(known, key, &entry, direct, store, link, tally),
-            Err(reason) => {
-                self.remove_partial(known, &ran);
-                tally.not_stored(reason);
-            }
-        }
+        Ok(ran)
+    }
+
+    /// Ends as the compiler did.
+    fn end(&self, ran: &Ran, tally: &mut Tally) -> i32 {
         if let Ending::Killed(_) = ran.ending {
             // The record is written before, since nothing comes after.
             if let Some(verdict) = tally.verdict.take() {
@@ -180,7 +239,7 @@ impl Setting<'_> {
                 tally.record(self.home, self.config);
             }
         }
-        Ok(die_like(ran.ending))
+        die_like(ran.ending)
     }
 
     /// Makes objects files of their own that are files of the store as well: what compiles over them may write into those, and a compile
@@ -224,19 +283,17 @@ impl Setting<'_> {
     }
 
     /// Stores what a compile gave, under its direct key where it has one.
-    #[expect(clippy::too_many_arguments, reason = "the ends of one compile meet here")]
     fn store(
         &self,
         known: &Known,
-        key: EntryKey,
-        entry: &LocalEntry,
+        captured: &Captured,
         direct: Option<&mut Direct>,
         store: &Store<'_>,
         link: Option<Link<'_>>,
         tally: &mut Tally,
     ) {
-        let shared = known.keys.free.map(EntryKey::Preprocessed) == Some(key);
-        let learned = match direct.map(|direct| (self.learn(direct, known, shared), direct)) {
+        let Captured { key, shared, entry } = captured;
+        let learned = match direct.map(|direct| (self.learn(direct, known, *shared), direct)) {
             Some((Ok(learned), direct)) => Some((learned, direct)),
             // Such a change was declared to be none; but no look-up can be explained by it.
             Some((Err(Untaught::Moving), _)) if self.config.sloppiness.include_file_ctime => None,
@@ -247,8 +304,10 @@ impl Setting<'_> {
             }
             None => None,
         };
-        let lies = learned.as_ref().map_or(key, |(learned, _)| learned.key);
-        if self.config.remote_only {
+        let Some(lies) = learned.as_ref().map(|(learned, _)| learned.key).or(*key) else {
+            return tally.not_stored("lookup_not_explained");
+        };
+        if let Some(key) = key.filter(|_| self.config.remote_only) {
             return self.push_only(known, key, entry, link, tally);
         }
         let kept = self.keep(store, &lies, entry, tally);
@@ -258,12 +317,14 @@ impl Setting<'_> {
         if let Some((learned, direct)) = &mut { learned }
             && kept
         {
-            let _ = store.put_alias(&key, &lies);
+            if let Some(key) = key {
+                let _ = store.put_alias(key, &lies);
+            }
             self.note(store, learned.manifest, learned.key, &learned.footprint);
             self.seal(direct, &learned.footprint, lies);
-            self.push(known, key, entry, Some(learned), link, tally);
+            self.push(known, *key, entry, Some(learned), link, tally);
         } else {
-            self.push(known, key, entry, None, link, tally);
+            self.push(known, *key, entry, None, link, tally);
         }
         match kept {
             true => tally.verdict = Some(Verdict::Miss),
@@ -295,7 +356,7 @@ impl Setting<'_> {
     }
 
     /// Removes what a compile has left of which a signal ended the driver or, as its failure can mean, a part.
-    fn remove_partial(&self, known: &Known, ran: &Ran) {
+    fn remove_partial(&self, inputs: &Inputs, ran: &Ran) {
         if ran.ending.is_success() {
             return;
         }
@@ -303,7 +364,7 @@ impl Setting<'_> {
         for planned in self.invocation.outputs.iter().filter(|planned| planned.role != OutputRole::Depend) {
             let Some(path) = planned.path.as_ref().map(|path| self.path(path)) else { continue };
             let is_file = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file());
-            if is_file && (killed && ran.interrupted || known.inputs.began_before(&path)) {
+            if is_file && (killed && ran.interrupted || inputs.was_written(&path)) {
                 let _ = fs::remove_file(path);
             }
         }

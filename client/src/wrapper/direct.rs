@@ -16,7 +16,7 @@ use crate::stats::Served;
 use crate::store::{Found, LocalEntry, Side, Store};
 use dccache_protocol::codec::Format;
 use dccache_protocol::digest::Digest;
-use dccache_protocol::keys::{EntryKey, ManifestKey};
+use dccache_protocol::keys::{DirectKey, EntryKey, ManifestKey};
 use dccache_protocol::limits;
 use dccache_protocol::manifest::Manifest;
 
@@ -51,6 +51,13 @@ pub(super) struct DirectHit {
     pub(super) lies: EntryKey,
     pub(super) footprint: Footprint,
     pub(super) entry: Box<LocalEntry>,
+}
+
+impl Direct {
+    /// Names the flight of a compile whose key is not known yet: that of its command.
+    pub(super) fn flight(&self) -> EntryKey {
+        EntryKey::Direct(DirectKey::from_digest(*self.keys.bound.digest()))
+    }
 }
 
 impl Setting<'_> {

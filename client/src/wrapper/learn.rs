@@ -6,7 +6,7 @@ use super::setting::Setting;
 use crate::config::CompilerCheck;
 use crate::direct::guard::{Absence, AbsentName, Guards};
 use crate::direct::manifest::{Footprint, keyed_digest, opened};
-use crate::direct::prove::{Entered, ReadFile, Reading, Unexplained, prove};
+use crate::direct::prove::{ReadFile, Reading, Unexplained, prove};
 use crate::direct::sealed::{SamePlace, Sealed};
 use crate::direct::search::Chain;
 use crate::direct::view::View;
@@ -79,7 +79,7 @@ impl Setting<'_> {
         let proof = prove(
             &Reading {
                 files: &files,
-                entered: Entered::ByMarkers(&known.transitions),
+                entered: known.entered(),
                 source: &self.invocation.source,
                 forced: &self.invocation.forced_includes,
                 macros: &macros,

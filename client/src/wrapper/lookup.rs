@@ -6,6 +6,7 @@ use super::refusal::Refusal;
 use super::setting::{Setting, Tally, micros};
 use crate::cpp::{FileFacts, Preprocessed, Transition, transitions};
 use crate::depfile;
+use crate::direct::prove::Entered;
 use crate::keying::{
     Color, Ingredients, Keys, Takes, obstacle, offloading, preprocessed_keys, unmarked_files,
 };
@@ -22,15 +23,18 @@ use std::time::Instant;
 /// What the preprocessor and the files say about a compile.
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) keys: Keys,
+    /// `None` where nobody has seen the text.
+    pub(super) keys: Option<Keys>,
     pub(super) inputs: Inputs,
     pub(super) color: Color,
     /// What the preprocessor listed as dependencies, where it was asked to.
     pub(super) listed: Option<Depend>,
     /// What is taken in place of headers.
     pub(super) takes: Takes,
-    /// Which file included which.
-    pub(super) transitions: Vec<Transition>,
+    /// Which file included which; `None` where nobody has seen the text.
+    pub(super) transitions: Option<Vec<Transition>>,
+    /// Whether every checkout could share the result where nobody has seen the text.
+    pub(super) shows_nowhere: bool,
 }
 
 /// An entry that was found by its preprocessed text.
@@ -46,7 +50,17 @@ pub(super) struct Hit {
 impl Known {
     /// Lists the keys in order of preference.
     pub(super) fn probes(&self) -> Vec<EntryKey> {
-        self.keys.all().map(EntryKey::Preprocessed).collect()
+        self.keys.iter().flat_map(Keys::all).map(EntryKey::Preprocessed).collect()
+    }
+
+    /// Returns the key that every checkout shares.
+    pub(super) fn free(&self) -> Option<EntryKey> {
+        self.keys.as_ref().and_then(|keys| keys.free).map(EntryKey::Preprocessed)
+    }
+
+    /// Returns what transitions or the compiler's own list say about who entered whom.
+    pub(super) fn entered(&self) -> Entered<'_> {
+        self.transitions.as_deref().map_or(Entered::Somewhere, Entered::ByMarkers)
     }
 }
 
@@ -114,7 +128,8 @@ impl Setting<'_> {
             }
             _ => Vec::new(),
         };
-        Ok(Known { keys, inputs, color, listed, takes, transitions })
+        let (keys, transitions) = (Some(keys), Some(transitions));
+        Ok(Known { keys, inputs, color, listed, takes, transitions, shows_nowhere: false })
     }
 
     /// Runs the preprocessor, or reads a source that needs none.

@@ -103,14 +103,14 @@ impl Setting<'_> {
             true => tally.verdict = Some(Verdict::Miss),
             false => tally.not_stored("remote_only"),
         }
-        self.push(known, key, entry, None, link, tally);
+        self.push(known, Some(key), entry, None, link, tally);
     }
 
-    /// Hands a compile to the cluster.
+    /// Hands a compile to the cluster, under its direct key where it has one; `key` is that of its text.
     pub(super) fn push(
         &self,
         known: &Known,
-        key: EntryKey,
+        key: Option<EntryKey>,
         entry: &LocalEntry,
         learned: Option<&Learned>,
         link: Option<Link<'_>>,
@@ -118,9 +118,13 @@ impl Setting<'_> {
     ) {
         let Some(mut link) = link else { return };
         self.time_slot().note(self.home, entry.outcome.wall_ms);
-        let job = match learned {
-            Some(learned) => Job { also: vec![key], ..self.job(known, learned.key, entry, Some(learned)) },
-            None => self.job(known, key, entry, None),
+        let job = match (learned, key) {
+            (Some(learned), key) => {
+                let also = key.into_iter().collect();
+                Job { also, ..self.job(known, learned.key, entry, Some(learned)) }
+            }
+            (None, Some(key)) => self.job(known, key, entry, None),
+            (None, None) => return,
         };
         if let Err(name) = link.push(job, entry) {
             tally.fault(name);

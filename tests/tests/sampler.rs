@@ -14,7 +14,6 @@ use dccache_tests::{Binaries, Checkout, CodeBase, Dice, code_bases};
 use edit::{Edit, touch_unrelated};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use triple::{Seen, Triple};
 
@@ -48,9 +47,7 @@ impl Machine {
     }
 
     fn ours(&self, triple: &Triple<'_>, checkout: &Checkout) -> Seen {
-        let mut front: Command = self.workstation.command();
-        front.arg(triple.compiler);
-        triple.run(front, checkout)
+        triple.ours(self.workstation.command(), checkout)
     }
 
     /// Compiles again what was stored as `expected`: the same bytes, but for files that vary where the compiler has run again.

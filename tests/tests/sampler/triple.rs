@@ -58,6 +58,8 @@ pub(crate) struct Triple<'a> {
     pub(crate) compiler: &'static str,
     /// Whether the compiler may give other bytes each time.
     pub(crate) varies: bool,
+    /// Whether it is compiled without being preprocessed first, where that can be.
+    depend: bool,
     words: Vec<String>,
 }
 
@@ -74,7 +76,8 @@ impl<'a> Triple<'a> {
         let mut words: Vec<String> = parts.concat().into_iter().map(str::to_owned).collect();
         words.extend(base.options.iter().cloned());
         words.extend(["-c", &unit.to_string_lossy(), "-o", "build/unit.o"].map(str::to_owned));
-        Self { base, number, unit, compiler: compilers[below(2)], varies: set.varies, words }
+        let (compiler, depend) = (compilers[below(2)], below(2) == 0);
+        Self { base, number, unit, compiler, varies: set.varies, depend, words }
     }
 
     /// Runs the command line in a checkout behind `front`, and takes up everything that a build can see.
@@ -92,6 +95,12 @@ impl<'a> Triple<'a> {
         }
     }
 
+    /// Runs the compiler behind ours.
+    pub(crate) fn ours(&self, mut front: Command, checkout: &Checkout) -> Seen {
+        front.env("DCCACHE_DEPEND_MODE", if self.depend { "true" } else { "false" }).arg(self.compiler);
+        self.run(front, checkout)
+    }
+
     /// Runs the plain compiler.
     pub(crate) fn plain(&self, checkout: &Checkout) -> Seen {
         self.run(Command::new(self.compiler), checkout)
@@ -100,7 +109,8 @@ impl<'a> Triple<'a> {
 
 impl fmt::Display for Triple<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}", self.base.name, self.compiler, self.words.join(" "))
+        let front = if self.depend { "depend_mode=true " } else { "" };
+        write!(f, "{}: {front}{} {}", self.base.name, self.compiler, self.words.join(" "))
     }
 }
 

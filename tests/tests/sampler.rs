@@ -1,7 +1,8 @@
 //! The differential sampler: seeded triples of unit, compiler and flags over real code bases; plain = cold = warm, also in a second
 //! checkout, after touching what decides nothing, and after edits, on everything that a build can see.
 //!
-//! `just differential` draws a thousand; `SAMPLER_SEED` and `SAMPLER_COUNT` choose others.
+//! `just differential` draws a thousand; `SAMPLER_SEED` and `SAMPLER_COUNT` choose others, and
+//! `SAMPLER_SIZE` takes units below that many bytes only: large ones take seconds each.
 #![expect(clippy::unwrap_used, reason = "what a test arranges either works or ends the test")]
 
 #[path = "sampler/edit.rs"]
@@ -179,18 +180,25 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-#[test]
-fn sampled_compiles_of_real_sources_are_as_without_dccache() {
+/// The code bases with their units below a size in bytes.
+fn bases_of_units_below(size: u64) -> Vec<CodeBase> {
     let mut bases = code_bases();
     for base in &mut bases {
         let root = base.root.clone();
-        base.units.retain(|unit| root.join(unit).metadata().unwrap().len() < SMALL);
+        base.units.retain(|unit| root.join(unit).metadata().unwrap().len() < size);
     }
-    sample(SEED, COUNT, &bases);
+    println!("{} units below {size} bytes", bases.iter().map(|base| base.units.len()).sum::<usize>());
+    bases
+}
+
+#[test]
+fn sampled_compiles_of_real_sources_are_as_without_dccache() {
+    sample(SEED, COUNT, &bases_of_units_below(SMALL));
 }
 
 #[test]
 #[ignore = "takes half an hour or more; `just differential` runs it"]
 fn a_thousand_sampled_compiles_of_real_sources_are_as_without_dccache() {
-    sample(number("SAMPLER_SEED", SEED), number("SAMPLER_COUNT", 1000) as usize, &code_bases());
+    let bases = bases_of_units_below(number("SAMPLER_SIZE", u64::MAX));
+    sample(number("SAMPLER_SEED", SEED), number("SAMPLER_COUNT", 1000) as usize, &bases);
 }

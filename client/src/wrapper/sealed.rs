@@ -7,7 +7,6 @@ use crate::direct::sealed::{Sealed, Terminal, name_of};
 use crate::home::Home;
 use crate::stats::{Served, Verdict};
 use crate::store::{Found, Side, Store};
-use dccache_protocol::codec::Format;
 use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -29,20 +28,21 @@ pub(super) fn name(words: &[&OsStr], arguments: &[OsString], directory: &Path) -
 pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i32> {
     // The bound of the store is for writing only.
     let store = Store::new(home, 0);
-    let sealed = Sealed::from_bytes(&store.side(Side::Sealed(name))?).ok()?;
-    let mut tally = Tally::new(OsStr::from_bytes(&sealed.compiler), directory);
+    let record = store.side(Side::Sealed(name))?;
+    let sealed = Sealed::read_own(&record).ok()?;
+    let mut tally = Tally::new(OsStr::from_bytes(sealed.compiler), directory);
     if sealed.standing(directory) == Standing::Broken {
         return None;
     }
     let Found::Entry { entry, .. } = store.get(&sealed.entry) else { return None };
     let delivery =
-        Delivery { directory, outputs: &sealed.outputs, depend: sealed.depend.as_ref(), root: &sealed.root };
+        Delivery { directory, outputs: &sealed.outputs, depend: sealed.depend.as_ref(), root: sealed.root };
     match delivery.make(&entry, &mut tally) {
         Ok(()) => {}
         Err(Undelivered::Damaged | Undelivered::Output(_)) => return None,
     }
     if sealed.counted {
-        tally.event.source = sealed.source;
+        tally.event.source = sealed.source.to_vec();
         tally.event.keys = vec![*sealed.entry.digest()];
         tally.event.served_bytes = entry.outcome.total_size();
         tally.event.compile_ms = entry.outcome.wall_ms;

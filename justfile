@@ -16,6 +16,11 @@ demo:
     cargo build --release
     ./target/release/dccache demo
 
+# the programs as they ship, in target/release: the client is linked statically, so that no loader works at each of its starts (docs/adr/0018)
+release:
+    cargo build --release --locked -p dccache-node
+    cargo rustc --release --locked -p dccache --bin dccache -- -C target-feature=+crt-static
+
 # measures against the peers; writes a page and plots into bench/runs
 bench *ARGS:
     cargo run --release -p dccache-bench -- {{ARGS}}

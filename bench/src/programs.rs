@@ -79,14 +79,22 @@ impl Ccache {
     }
 }
 
+/// How the programs under test are built, as `just release` does it.
+const RELEASE: [&str; 2] = [
+    "build --release --locked -p dccache-node",
+    "rustc --release --locked -p dccache --bin dccache -- -C target-feature=+crt-static",
+];
+
 /// Builds the programs under test when cargo runs this one, so that no run measures stale ones.
 fn build_ours(directory: &Path) -> anyhow::Result<()> {
     let Some(cargo) = std::env::var_os("CARGO").filter(|_| directory.ends_with("release")) else {
         return Ok(());
     };
-    let arguments = ["build", "--release", "--locked", "-p", "dccache", "-p", "dccache-node"];
-    let status = Command::new(cargo).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).status()?;
-    ensure!(status.success(), "the programs under test do not build");
+    for line in RELEASE {
+        let mut command = Command::new(&cargo);
+        let status = command.args(line.split(' ')).current_dir(env!("CARGO_MANIFEST_DIR")).status()?;
+        ensure!(status.success(), "the programs under test do not build");
+    }
     Ok(())
 }
 
@@ -102,4 +110,18 @@ fn on_path() -> Vec<PathBuf> {
 
 fn all(name: &str, places: &[PathBuf]) -> Vec<PathBuf> {
     places.iter().map(|directory| directory.join(name)).filter(|file| file.is_file()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_measured_is_built_as_it_ships() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../justfile");
+        let recipes = std::fs::read_to_string(recipes).unwrap();
+        for line in RELEASE {
+            assert!(recipes.contains(&format!("    cargo {line}\n")), "not in the justfile: {line}");
+        }
+    }
 }

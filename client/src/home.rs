@@ -90,14 +90,12 @@ impl Home {
     /// # Errors
     /// Those of opening and reading; `InvalidData` for a longer file or one that is not regular.
     pub fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let file = self.open_file(name, OFlags::RDONLY)?;
+        let mut file = self.open_file(name, OFlags::RDONLY)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > limit {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let mut content = Vec::with_capacity(metadata.len() as usize + 1);
-        file.take(limit).read_to_end(&mut content)?;
-        Ok(content)
+        content(&mut file, metadata.len(), limit)
     }
 
     /// Puts a file in place as a whole: readers see the old or the new one.
@@ -140,6 +138,30 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// Reads a file that had `length` bytes, at most `limit` where it has grown since: with one read for the bytes and one for the end, and without
+/// asking again how long it is.
+///
+/// # Errors
+/// Those of reading.
+pub(crate) fn content(file: &mut File, length: u64, limit: u64) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; length as usize + 1];
+    let mut filled = 0;
+    while filled < content.len() {
+        match file.read(&mut content[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(filled);
+    if filled as u64 > length {
+        file.take(limit.saturating_sub(filled as u64)).read_to_end(&mut content)?;
+    }
+    content.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(content)
 }
 
 /// Marks names of files that are not in place yet.

@@ -40,26 +40,26 @@ impl Absence {
 }
 
 /// A name under which something must not lie.
-pub type AbsentName = (Vec<u8>, Absence);
+pub type AbsentName<B = Vec<u8>> = (B, Absence);
 
 /// One directory, and the names below it that are absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guard {
+pub struct Guard<B = Vec<u8>> {
     /// The directory, relative to the working directory or absolute.
-    pub directory: Vec<u8>,
+    pub directory: B,
     /// Its stamp; `None` while it was too young.
     pub stamp: Option<Stamp>,
     /// Absent names, relative to it.
-    pub names: Vec<AbsentName>,
+    pub names: Vec<AbsentName<B>>,
 }
 
-/// Guards of all absent names of a compile.
+/// Guards of all absent names of a compile, with paths of their own or borrowed ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guards {
+pub struct Guards<B = Vec<u8>> {
     /// Names by their directories.
-    pub guards: Vec<Guard>,
+    pub guards: Vec<Guard<B>>,
     /// Links to nowhere.
-    pub singles: Vec<AbsentName>,
+    pub singles: Vec<AbsentName<B>>,
 }
 
 /// How guards stand.
@@ -111,7 +111,9 @@ impl Guards {
         let guards = Self { guards: guards.collect(), singles: singles.into_iter().collect() };
         guards.names_are_absent(working_directory).then_some(guards)
     }
+}
 
+impl<B: AsRef<[u8]>> Guards<B> {
     /// Looks whether the names are still absent: one stat a guard and a single name, more only where a stamp is another one.
     pub fn standing(&self, working_directory: &Path) -> Standing {
         if !all_absent(working_directory, &self.singles) {
@@ -119,7 +121,7 @@ impl Guards {
         }
         let mut standing = Standing::Unchanged;
         for guard in &self.guards {
-            let directory = place(working_directory, &guard.directory);
+            let directory = place(working_directory, guard.directory.as_ref());
             if guard.stamp.is_some() && Stamp::of(&directory) == guard.stamp {
                 continue;
             }
@@ -132,13 +134,14 @@ impl Guards {
     }
 
     fn names_are_absent(&self, working_directory: &Path) -> bool {
-        let below = |guard: &Guard| all_absent(&place(working_directory, &guard.directory), &guard.names);
+        let below =
+            |guard: &Guard<B>| all_absent(&place(working_directory, guard.directory.as_ref()), &guard.names);
         self.guards.iter().all(below) && all_absent(working_directory, &self.singles)
     }
 }
 
-fn all_absent(directory: &Path, names: &[AbsentName]) -> bool {
-    names.iter().all(|(name, absence)| absence.holds(&place(directory, name)))
+fn all_absent<B: AsRef<[u8]>>(directory: &Path, names: &[AbsentName<B>]) -> bool {
+    names.iter().all(|(name, absence)| absence.holds(&place(directory, name.as_ref())))
 }
 
 fn place(directory: &Path, name: &[u8]) -> PathBuf {

@@ -9,4 +9,5 @@ pub mod prove;
 pub mod sealed;
 pub mod search;
 pub mod spelling;
+mod standing;
 pub mod view;

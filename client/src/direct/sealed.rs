@@ -6,6 +6,7 @@
 //! Invariant: a stamp is in a record only if it was old enough when its file was read, on a file system whose stamps can be trusted.
 
 use super::guard::{Guards, Standing};
+use super::standing::all_stand;
 use crate::depfile::DependRequest;
 use crate::invocation::PlannedOutput;
 use crate::toolchain::Stamp;
@@ -15,7 +16,6 @@ use dccache_protocol::limits;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Variables that can change what a command gives or which program it is, beside those of [`PREFIXES`].
@@ -52,29 +52,29 @@ const VARIABLES: [&str; 26] = [
 const PREFIXES: [&str; 8] = ["CCACHE_", "CCC_", "CC_", "CLANG_", "DCCACHE_", "GCC_", "LC_", "LD_"];
 
 /// A place that must be the same directory or mark of a project: path, device, inode.
-pub type SamePlace = (Vec<u8>, u64, u64);
+pub type SamePlace<B = Vec<u8>> = (B, u64, u64);
 
-/// The record of one command.
+/// The record of one command: with paths of its own where it is made, with those of its bytes where it is read. Both have one encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sealed {
+pub struct Sealed<B = Vec<u8>> {
     /// Where its entry lies in the local store.
     pub entry: EntryKey,
     /// Stamps of files, by path.
-    pub stamps: Vec<(Vec<u8>, Stamp)>,
+    pub stamps: Vec<(B, Stamp)>,
     /// Names that must be absent.
-    pub guards: Guards,
+    pub guards: Guards<B>,
     /// Places that must be the same.
-    pub places: Vec<SamePlace>,
+    pub places: Vec<SamePlace<B>>,
     /// Outputs in the order in which they are written.
     pub outputs: Vec<PlannedOutput>,
     /// Dependency file asked for.
     pub depend: Option<DependRequest>,
     /// Root of the compile.
-    pub root: Vec<u8>,
+    pub root: B,
     /// Compiler as typed, for the statistics.
-    pub compiler: Vec<u8>,
+    pub compiler: B,
     /// Source as typed, for the statistics.
-    pub source: Vec<u8>,
+    pub source: B,
     /// Whether the compile is counted.
     pub counted: bool,
 }
@@ -88,15 +88,35 @@ impl Format for Sealed {
     }
 }
 
-impl Sealed {
+impl<'a> Sealed<&'a [u8]> {
+    /// Reads a record that is known to be this store's own, by the keyed hash over it: so much of a hit's time went into a copy of each path, and into
+    /// proving what the hash has proved, that there is one encoding.
+    ///
+    /// # Errors
+    /// As [`Format::from_bytes`], but for a second encoding of a value.
+    pub fn read_own(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let (&found, body) = bytes.split_first().ok_or(DecodeError::Malformed)?;
+        if found != Sealed::<Vec<u8>>::VERSION {
+            return Err(DecodeError::Version { found, expected: Sealed::<Vec<u8>>::VERSION });
+        }
+        let (sealed, rest): (Self, _) =
+            postcard::take_from_bytes(body).map_err(|_| DecodeError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(DecodeError::Trailing(rest.len()));
+        }
+        ensure(sealed.outputs.len() <= limits::OUTPUTS_MAX, "number of outputs")?;
+        Ok(sealed)
+    }
+}
+
+impl<B: AsRef<[u8]>> Sealed<B> {
     /// Looks whether everything stands as it stood: one stat a file, place and guard.
     pub fn standing(&self, working_directory: &Path) -> Standing {
-        let place = |path: &[u8]| working_directory.join(OsStr::from_bytes(path));
-        let same_file = |(path, stamp): &(Vec<u8>, Stamp)| Stamp::of(&place(path)) == Some(*stamp);
-        let same_place = |(path, device, inode): &SamePlace| {
-            place(path).metadata().is_ok_and(|found| (found.dev(), found.ino()) == (*device, *inode))
+        let same_place = |(path, device, inode): &SamePlace<B>| {
+            let found = Stamp::of(&working_directory.join(OsStr::from_bytes(path.as_ref())));
+            found.is_some_and(|found| (found.device, found.inode) == (*device, *inode))
         };
-        if !self.stamps.iter().all(same_file) || !self.places.iter().all(same_place) {
+        if !all_stand(&self.stamps, working_directory) || !self.places.iter().all(same_place) {
             return Standing::Broken;
         }
         self.guards.standing(working_directory)
@@ -146,6 +166,33 @@ mod tests {
         let now: String = value.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(now, text);
         assert_eq!(&T::from_bytes(&value.to_bytes()).unwrap(), value);
+    }
+
+    #[test]
+    fn a_record_that_is_read_in_place_is_the_one_that_was_written() {
+        let stamp = Stamp { device: 1, inode: 300, size: 3, mtime: 4, ctime: -5 };
+        let guard =
+            Guard { directory: b"i".to_vec(), stamp: None, names: vec![(b"a.h".to_vec(), Absence::Nothing)] };
+        let sealed = Sealed {
+            entry: EntryKey::Direct(DirectKey::from_digest(Digest::from_bytes([7; 32]))),
+            stamps: vec![(b"x.c".to_vec(), stamp)],
+            guards: Guards { guards: vec![guard], singles: Vec::new() },
+            places: vec![(b"i".to_vec(), 1, 2)],
+            outputs: vec![PlannedOutput { role: OutputRole::Object, path: None }],
+            depend: None,
+            root: b"/r".to_vec(),
+            compiler: b"gcc".to_vec(),
+            source: b"x.c".to_vec(),
+            counted: true,
+        };
+        let bytes = sealed.to_bytes();
+        let read = Sealed::read_own(&bytes).unwrap();
+        assert_eq!(postcard::to_extend(&read, vec![Sealed::<Vec<u8>>::VERSION]).unwrap(), bytes);
+        assert_eq!((read.stamps[0].0, read.root), (b"x.c".as_slice(), b"/r".as_slice()));
+        for cut in 0..bytes.len() {
+            assert!(Sealed::read_own(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        assert_eq!(Sealed::read_own(&[&bytes[..], b"x"].concat()).unwrap_err(), DecodeError::Trailing(1));
     }
 
     #[test]

@@ -25,12 +25,13 @@ pub use raw::Transfer;
 pub use secret::Secret;
 pub use side::Side;
 
-use crate::home::Home;
+use crate::home::{Home, content};
 use dccache_protocol::keys::EntryKey;
 use dccache_protocol::limits;
 use rustix::fs::{OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
 
-use std::io::{self, Read};
+use std::io;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 use usage::Bounds;
 
@@ -62,18 +63,29 @@ pub struct Store<'a> {
     home: &'a Home,
     max_size: u64,
     max_files: u64,
+    /// Once it was read.
+    secret: OnceLock<Secret>,
 }
 
 impl<'a> Store<'a> {
     /// Uses the store below `home`, bounded to `max_size` bytes; 0 means no bound.
     pub fn new(home: &'a Home, max_size: u64) -> Self {
-        Self { home, max_size, max_files: 0 }
+        Self { home, max_size, max_files: 0, secret: OnceLock::new() }
     }
 
     /// Bounds it to `max_files` files as well; 0 means no bound.
     #[must_use]
     pub fn with_files(self, max_files: u64) -> Self {
         Self { max_files, ..self }
+    }
+
+    /// Returns the secret of the store; `None` where it has none yet.
+    fn secret(&self) -> Option<&Secret> {
+        if let Some(secret) = self.secret.get() {
+            return Some(secret);
+        }
+        let secret = Secret::read(self.home)?;
+        Some(self.secret.get_or_init(|| secret))
     }
 
     /// Looks a key up, and what it is a second name of.
@@ -100,13 +112,12 @@ impl<'a> Store<'a> {
         if !metadata.is_file() || metadata.len() > FILE_MAX {
             return Err(Found::Damaged);
         }
-        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-        file.read_to_end(&mut bytes).map_err(|_| Found::Damaged)?;
-        let secret = Secret::read(self.home).ok_or(Found::Nothing)?;
+        let bytes = content(&mut file, metadata.len(), FILE_MAX).map_err(|_| Found::Damaged)?;
+        let secret = self.secret().ok_or(Found::Nothing)?;
         let look = if bytes.first() == Some(&side::ALIAS_VERSION) {
-            Look::Alias(side::alias_target(&bytes, key, &secret).ok_or(Found::Damaged)?)
+            Look::Alias(side::alias_target(&bytes, key, secret).ok_or(Found::Damaged)?)
         } else {
-            let entry = LocalEntry::parse(bytes, key, &secret).ok_or(Found::Damaged)?;
+            let entry = LocalEntry::parse(bytes, key, secret).ok_or(Found::Damaged)?;
             Look::Found(Found::Entry { key: *key, entry: Box::new(entry) })
         };
         if metadata.modified().is_ok_and(is_old) {

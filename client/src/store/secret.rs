@@ -44,4 +44,9 @@ impl Secret {
     pub fn seal(&self, head: &[u8]) -> [u8; 32] {
         *blake3::keyed_hash(&self.0, head).as_bytes()
     }
+
+    /// Returns the keyed hash of a name with what it stands for behind it.
+    pub fn seal_named(&self, name: &str, body: &[u8]) -> [u8; 32] {
+        *blake3::Hasher::new_keyed(&self.0).update(name.as_bytes()).update(body).finalize().as_bytes()
+    }
 }

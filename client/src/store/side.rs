@@ -64,8 +64,10 @@ impl Store<'_> {
     /// Reads a file beside the entries; `None` where there is none that this store wrote under this name.
     pub fn side(&self, side: Side) -> Option<Vec<u8>> {
         let (_, file) = side.file();
-        let bytes = self.home.read(&file, SIDE_MAX).ok()?;
-        open(&bytes, side.version(), &file, &Secret::read(self.home)?).map(<[u8]>::to_vec)
+        let mut bytes = self.home.read(&file, SIDE_MAX).ok()?;
+        open(&bytes, side.version(), &file, self.secret()?)?;
+        bytes.drain(..PREFIX);
+        Some(bytes)
     }
 
     /// Puts a file beside the entries in place.
@@ -100,12 +102,12 @@ pub(super) fn alias_target(bytes: &[u8], key: &EntryKey, secret: &Secret) -> Opt
 }
 
 fn write(home: &Home, file: &str, version: u8, body: &[u8]) -> io::Result<()> {
-    let seal = Secret::read_or_make(home)?.seal(&[file.as_bytes(), body].concat());
+    let seal = Secret::read_or_make(home)?.seal_named(file, body);
     home.replace(file, &[&[version], &seal, body])
 }
 
 fn open<'a>(bytes: &'a [u8], version: u8, file: &str, secret: &Secret) -> Option<&'a [u8]> {
     let (&found, rest) = bytes.split_first()?;
     let (seal, body) = rest.split_first_chunk::<32>()?;
-    (found == version && secret.seal(&[file.as_bytes(), body].concat()) == *seal).then_some(body)
+    (found == version && secret.seal_named(file, body) == *seal).then_some(body)
 }

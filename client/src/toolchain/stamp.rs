@@ -1,7 +1,9 @@
 //! Stamps of files: what `stat` says that changes whenever the content can have changed.
 
+use rustix::fs::{AtFlags, CWD, Stat};
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,7 +30,12 @@ pub struct Stamp {
 impl Stamp {
     /// Reads the stamp of what `path` leads to; `None` where that is absent.
     pub fn of(path: &Path) -> Option<Self> {
-        path.metadata().ok().map(|metadata| Self::from(&metadata))
+        Self::below(CWD, path)
+    }
+
+    /// As [`Stamp::of`], for a path that is seen from an open directory.
+    pub fn below(directory: impl AsFd, path: impl rustix::path::Arg) -> Option<Self> {
+        rustix::fs::statat(directory, path, AtFlags::empty()).ok().map(|stat| Self::from(&stat))
     }
 
     /// Returns the newer of both times, in ns since the Unix epoch.
@@ -43,9 +50,25 @@ impl Stamp {
     }
 }
 
+/// Puts seconds and the nanoseconds of the last one together, low 64 bits.
+fn ns(seconds: i64, part: i64) -> i64 {
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(part)
+}
+
+impl From<&Stat> for Stamp {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size as u64,
+            mtime: ns(stat.st_mtime, stat.st_mtime_nsec as i64),
+            ctime: ns(stat.st_ctime, stat.st_ctime_nsec as i64),
+        }
+    }
+}
+
 impl From<&Metadata> for Stamp {
     fn from(metadata: &Metadata) -> Self {
-        let ns = |seconds: i64, part: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(part);
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -53,5 +76,28 @@ impl From<&Metadata> for Stamp {
             mtime: ns(metadata.mtime(), metadata.mtime_nsec()),
             ctime: ns(metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_the_same_whichever_way_it_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("a.h");
+        std::fs::write(&file, "text").unwrap();
+        let opened =
+            rustix::fs::open(place.path(), rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+        for path in [file.as_path(), place.path(), Path::new("/dev/null"), Path::new("/proc/self/stat")] {
+            let metadata = path.metadata().unwrap();
+            let stamp = Stamp::of(path).unwrap();
+            // What /proc says about itself has the time of the question.
+            let same_times = path.starts_with("/proc") || stamp == Stamp::from(&metadata);
+            assert!(same_times && stamp.device == Stamp::from(&metadata).device, "{}", path.display());
+        }
+        assert_eq!(Stamp::below(&opened, "a.h"), Stamp::of(&file));
+        assert_eq!(Stamp::of(Path::new("/no/such/file")), None);
     }
 }

@@ -8,7 +8,6 @@ use crate::direct::sealed::{Sealed, Terminal, name_of};
 use crate::home::Home;
 use crate::stats::{Served, Verdict};
 use crate::store::{Found, Side, Store};
-use dccache_protocol::codec::Format;
 use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -30,8 +29,9 @@ pub(super) fn name(words: &[&OsStr], arguments: &[OsString], directory: &Path) -
 pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i32> {
     // The bound of the store is for writing only.
     let store = Store::new(home, 0);
-    let sealed = Sealed::from_bytes(&store.side(Side::Sealed(name))?).ok()?;
-    let mut tally = Tally::new(OsStr::from_bytes(&sealed.compiler), directory);
+    let record = store.side(Side::Sealed(name))?;
+    let sealed = Sealed::read_own(&record).ok()?;
+    let mut tally = Tally::new(OsStr::from_bytes(sealed.compiler), directory);
     if sealed.standing(directory) == Standing::Broken {
         return None;
     }
@@ -40,7 +40,7 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i
         directory,
         outputs: &sealed.outputs,
         depend: sealed.depend.as_ref(),
-        root: &sealed.root,
+        root: sealed.root,
         shared: None,
     };
     match delivery.make(&entry, &mut tally) {
@@ -48,7 +48,7 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i
         Err(Undelivered::Damaged | Undelivered::Output(_)) => return None,
     }
     if sealed.counted {
-        tally.event.source = sealed.source;
+        tally.event.source = sealed.source.to_vec();
         tally.event.keys = vec![*sealed.entry.digest()];
         tally.event.served_bytes = entry.outcome.total_size();
         tally.event.compile_ms = entry.outcome.wall_ms;

@@ -35,32 +35,7 @@ impl Setting<'_> {
         let mut outputs = Vec::new();
         let mut contents = Vec::new();
         for planned in &self.invocation.outputs {
-            // What went to /dev/null is nowhere, and the compiler is not run again for it.
-            let path = planned.path.as_ref().ok_or("output_to_null")?;
-            let path = self.path(path);
-            let content = std::fs::read(&path).map_err(|_| "compiler_produced_no_output")?;
-            let main = self.invocation.stage.role() == Some(planned.role);
-            // What lies there can be from an earlier compile; a file beside the main one may be empty.
-            if !main && !known.inputs.began_before(&path) {
-                return Err("compiler_produced_no_output");
-            }
-            if main && content.is_empty() {
-                return Err("compiler_produced_empty_output");
-            }
-            if planned.role == OutputRole::Listing && names_temporary(&content) {
-                return Err("listing_names_temporary_file");
-            }
-            let content = match (planned.role, &self.invocation.depend) {
-                (OutputRole::Depend, Some(request)) => {
-                    let depend = depfile::capture(&content, request, &self.root);
-                    let depend = depend.ok_or("unsupported_dependency_file")?;
-                    if known.listed.as_ref().is_some_and(|listed| !agree(listed, &depend, known.takes)) {
-                        return Err("dependencies_differ");
-                    }
-                    depend.to_bytes()
-                }
-                _ => content,
-            };
+            let content = self.take_output(planned, known)?;
             outputs.push(Output { role: planned.role, content: BlobRef::of(&content) });
             contents.push(content);
         }
@@ -98,6 +73,33 @@ impl Setting<'_> {
         let streams: [&[u8]; 2] = [b"", &ran.stderr];
         let body = Body::pack(contents.iter().map(Vec::as_slice).chain(streams));
         Ok(Captured { key, shared, entry: LocalEntry::new(Origin::Own, outcome, body) })
+    }
+
+    /// Takes up one output as it is stored.
+    fn take_output(&self, planned: &PlannedOutput, known: &Known) -> Result<Vec<u8>, NotStored> {
+        // What went to /dev/null is nowhere, and the compiler is not run again for it.
+        let path = planned.path.as_ref().ok_or("output_to_null")?;
+        let path = self.path(path);
+        let content = std::fs::read(&path).map_err(|_| "compiler_produced_no_output")?;
+        let main = self.invocation.stage.role() == Some(planned.role);
+        // What lies there can be from an earlier compile; a file beside the main one may be empty.
+        if !main && !known.inputs.began_before(&path) {
+            return Err("compiler_produced_no_output");
+        }
+        if main && content.is_empty() {
+            return Err("compiler_produced_empty_output");
+        }
+        if planned.role == OutputRole::Listing && names_temporary(&content) {
+            return Err("listing_names_temporary_file");
+        }
+        let request = self.invocation.depend.as_ref().filter(|_| planned.role == OutputRole::Depend);
+        let Some(request) = request else { return Ok(content) };
+        let depend = depfile::capture(&content, request, &self.root);
+        let depend = depend.ok_or("unsupported_dependency_file")?;
+        match &known.listed {
+            Some(listed) if !agree(listed, &depend, known.takes) => Err("dependencies_differ"),
+            _ => Ok(depend.to_bytes()),
+        }
     }
 
     /// Tells whether the compiler gives the same bytes again. Coverage is stamped with the time; records of optimisations hold addresses.

@@ -108,14 +108,7 @@ impl Setting<'_> {
         if let Some(bypass) = obstacle(&self.invocation, &inputs.facts) {
             return Err(bypass.reason.name());
         }
-        let option_files = self.invocation.option_files.iter();
-        let option_files = option_files.map(|file| (file.path.clone(), self.path(&file.path)));
-        let extra_files = self.config.extra_files_to_hash.iter();
-        let extra_files =
-            extra_files.map(|path| (path.as_os_str().as_bytes().to_vec(), self.directory.join(path)));
-        for (name, path) in option_files.chain(extra_files) {
-            inputs.read(&name, path, Look::Content).map_err(reason)?;
-        }
+        self.named_files(&mut inputs).map_err(reason)?;
         let shows_nowhere = self.shows_nowhere(&inputs);
         Ok(Known {
             keys: None,

@@ -15,6 +15,7 @@ use crate::process::{Preprocessing, preprocess};
 use crate::stats::Served;
 use crate::store::{Found, LocalEntry, Store};
 use dccache_protocol::depend::Depend;
+use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::EntryKey;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -74,14 +75,7 @@ impl Setting<'_> {
             Some(_) => Preprocessed::parse(&read.text)?,
             None => Preprocessed::parse_source(&read.text, &self.invocation.source)?,
         };
-        if self.invocation.language.is_assembly()
-            && let Some(bypass) = text.assembly_reader()
-        {
-            return Err(Refusal::Call(bypass));
-        }
-        if let Some(bypass) = offloading(&self.invocation, &text) {
-            return Err(Refusal::Call(bypass));
-        }
+        self.check_text(&text)?;
         tally.event.preprocess_us = micros(begun.elapsed());
         let listed = self.listed(&read)?;
         let unmarked = listed.as_ref().map(|listed| unmarked_files(&text, listed, &self.root));
@@ -98,14 +92,7 @@ impl Setting<'_> {
         }
         let (takes, precompiled) = self.precompiled(&text, listed.is_some(), &mut inputs)?;
         raw.extend(precompiled);
-        let option_files = self.invocation.option_files.iter();
-        let option_files =
-            option_files.map(|file| inputs.read(&file.path, self.path(&file.path), Look::Content));
-        let option_files = option_files.collect::<Result<Vec<_>, _>>()?;
-        let extra_files = self.config.extra_files_to_hash.iter();
-        let extra_files = extra_files
-            .map(|path| inputs.read(path.as_os_str().as_bytes(), self.directory.join(path), Look::Content));
-        let extra_files = extra_files.collect::<Result<Vec<_>, _>>()?;
+        let (option_files, extra_files) = self.named_files(&mut inputs)?;
         let color = self.color();
         let ingredients = Ingredients {
             namespace: &self.config.namespace,
@@ -130,6 +117,25 @@ impl Setting<'_> {
         };
         let (keys, transitions) = (Some(keys), Some(transitions));
         Ok(Known { keys, inputs, color, listed, takes, transitions, shows_nowhere: false })
+    }
+
+    /// Refuses text of which a compile reads more than it names, or whose results no key could hold.
+    fn check_text(&self, text: &Preprocessed<'_>) -> Result<(), Refusal> {
+        let assembly = self.invocation.language.is_assembly();
+        let reader = assembly.then(|| text.assembly_reader()).flatten();
+        reader
+            .or_else(|| offloading(&self.invocation, text))
+            .map_or(Ok(()), |bypass| Err(Refusal::Call(bypass)))
+    }
+
+    /// Reads the files that options name, and those of the configuration.
+    pub(super) fn named_files(&self, inputs: &mut Inputs) -> Result<(Vec<Digest>, Vec<Digest>), Refusal> {
+        let mut read = |name: &[u8], path| inputs.read(name, path, Look::Content);
+        let named = self.invocation.option_files.iter();
+        let named = named.map(|file| read(&file.path, self.path(&file.path))).collect::<Result<_, _>>()?;
+        let extra = self.config.extra_files_to_hash.iter();
+        let extra = extra.map(|path| read(path.as_os_str().as_bytes(), self.directory.join(path)));
+        Ok((named, extra.collect::<Result<_, _>>()?))
     }
 
     /// Runs the preprocessor, or reads a source that needs none.

@@ -27,7 +27,7 @@ mod share;
 use crate::config::{Config, ConfigError, Loaded, ResponseFileFormat, Sources};
 use crate::cpp::Places;
 use crate::home::Home;
-use crate::invocation::{Bypass, Command, CompilerKind, Disk, Plan, Quoting, Reason};
+use crate::invocation::{Bypass, Command, CompilerKind, Disk, Invocation, Plan, Quoting, Reason};
 use crate::keying::{declare, make_portable, split_overlays, take_out_declared};
 use crate::process::{exec, is_ignored, standard_streams_are_open};
 use crate::project::root_of;
@@ -248,16 +248,8 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         environment: &environment,
         working_directory: directory.as_os_str().as_bytes(),
     };
-    let mut invocation = match Plan::of(&command, &disk) {
-        Plan::Compile(invocation) => *invocation,
-        Plan::Bypass(bypass) => return Err(Refusal::Call(bypass)),
-    };
-    take_out_declared(&mut invocation, config);
-    if !overlays.is_empty() {
-        declare(&mut invocation, &["ivfsoverlay".to_owned()]);
-        invocation.preprocessor.iter_mut().for_each(|words| words.extend(overlays.iter().cloned()));
-        argv.extend(overlays);
-    }
+    let mut invocation = understand(&command, &disk, config, &overlays)?;
+    argv.extend(overlays);
     let toolchain = Toolchain::of(&call, &invocation)
         .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
     let root = root_of(&invocation.working_directory, &config.base_dir);
@@ -280,6 +272,25 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         sealed,
         files_read: &loaded.files,
     })
+}
+
+/// Understands the command, without what the user declared irrelevant.
+fn understand(
+    command: &Command<'_>,
+    disk: &Disk,
+    config: &Config,
+    overlays: &[Vec<u8>],
+) -> Result<Invocation, Refusal> {
+    let mut invocation = match Plan::of(command, disk) {
+        Plan::Compile(invocation) => *invocation,
+        Plan::Bypass(bypass) => return Err(Refusal::Call(bypass)),
+    };
+    take_out_declared(&mut invocation, config);
+    if !overlays.is_empty() {
+        declare(&mut invocation, &["ivfsoverlay".to_owned()]);
+        invocation.preprocessor.iter_mut().for_each(|words| words.extend(overlays.iter().cloned()));
+    }
+    Ok(invocation)
 }
 
 /// Leaves a call alone whose response files the compiler reads in another way than the user said: what they hold is not what was meant.

@@ -131,6 +131,6 @@ impl Compare {
         if !self.only.is_empty() {
             words += &format!(" --only '{}'", self.only.join(";"));
         }
-        words
+        words + &format!(" --name {}", self.name)
     }
 }

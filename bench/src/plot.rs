@@ -6,6 +6,8 @@ use crate::report::{Curve, Table, seconds};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 860.0;
+/// Wider, for the long names beside the lines.
+const LINES_WIDTH: f64 = 920.0;
 const LEFT: f64 = 300.0;
 const RIGHT: f64 = 70.0;
 const ROW: f64 = 19.0;
@@ -58,7 +60,7 @@ pub(crate) fn bars(title: &str, tables: &[&Table]) -> String {
     });
     let (low, high) = all.fold((1.0_f64, 1.0_f64), |(low, high), median| (low.min(median), high.max(median)));
     let axis = Axis::log(low, high, LEFT, WIDTH - RIGHT);
-    let mut svg = begin(title, bottom + 30.0);
+    let mut svg = begin(title, WIDTH, bottom + 30.0);
     for tick in axis.ticks() {
         let x = axis.at(tick);
         svg += &stroke((x, 34.0), (x, bottom), "#dee2e6");
@@ -103,7 +105,7 @@ pub(crate) fn lines(curve: &Curve) -> String {
     } else {
         (Axis::linear(x_high, left, WIDTH - 250.0), Axis::linear(y_high, bottom, 40.0))
     };
-    let mut svg = begin(&curve.name, bottom + 50.0);
+    let mut svg = begin(&curve.name, LINES_WIDTH, bottom + 50.0);
     for tick in x.ticks() {
         svg += &stroke((x.at(tick), 40.0), (x.at(tick), bottom), "#dee2e6");
         svg += &text(x.at(tick), bottom + 16.0, "middle", "#495057", &format!("{tick}"));
@@ -138,11 +140,11 @@ fn colour(family: Family) -> &'static str {
     }
 }
 
-fn begin(title: &str, height: f64) -> String {
+fn begin(title: &str, width: f64, height: f64) -> String {
     let head = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">"#
     );
-    let paper = format!(r##"<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>"##);
+    let paper = format!(r##"<rect width="{width}" height="{height}" fill="#ffffff"/>"##);
     head + "\n" + &paper + "\n" + &text(8.0, 20.0, "start", "#212529", title)
 }
 

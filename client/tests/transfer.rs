@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{DCCACHE, Place};
+use support::{DCCACHE, Place, compilers};
 
 const LINK: &str = "hard_link=true";
 const CLONE: &str = "file_clone=true";
@@ -71,32 +71,35 @@ fn set_writable(file: &Path) {
 
 #[test]
 fn a_compile_over_a_linked_output_leaves_the_stores_file_as_it_is() {
-    let place = place();
-    let run = || {
-        let output = place.command(DCCACHE).args([LINK, "gcc", "-c", "a.c"]).output().unwrap();
-        assert!(output.status.success());
-        fs::read(place.file("a.o")).unwrap()
-    };
-    let first = run();
-    let raw = raw_files(&place.home()).remove(0);
-    place.write("a.c", "int a(int x) { return x * 42; }\n");
-    let second = run();
-    assert_ne!(first, second);
-    assert_eq!(fs::read(&raw).unwrap(), first);
-    place.write("a.c", "int a(int x) { return x * 41; }\n");
-    assert_eq!(run(), first);
-    assert_eq!(place.stat("/hits/local"), 1);
-    // One that fails before it writes leaves an old object or takes it away, as it does without us.
-    place.write("a.c", "int a(int x) { return x * ; }\n");
-    let after = [&["gcc"][..], &[DCCACHE, LINK, "gcc"]].map(|front| {
-        // A link would lead to the store's file.
-        let _ = fs::remove_file(place.file("a.o"));
-        place.write("a.o", "old");
-        let output = place.command(front[0]).args(&front[1..]).args(["-c", "a.c"]).output().unwrap();
-        (output.status.code(), fs::read(place.file("a.o")).ok())
-    });
-    assert_eq!(after[0], after[1]);
-    assert_eq!(fs::read(&raw).unwrap(), first);
+    for compiler in compilers() {
+        let place = place();
+        let run = |words: &[&str]| {
+            let output = place.command(DCCACHE).args([LINK, compiler]).args(words).output().unwrap();
+            (output.status.code(), fs::read(place.file("a.o")).ok())
+        };
+        let first = run(&["-c", "a.c"]);
+        let raw = raw_files(&place.home()).remove(0);
+        let linked = || assert_eq!(raw.metadata().unwrap().nlink(), 2, "{compiler}");
+        linked();
+        // A miss, a call that is left alone, and one that fails.
+        place.write("a.c", "int a(int x) { return x * 42; }\n");
+        let second = run(&["-c", "a.c"]);
+        assert_ne!(first, second);
+        place.write("a.c", "int a(int x) { return x * 41; }\n");
+        assert_eq!(run(&["-c", "a.c"]), first);
+        linked();
+        assert_eq!(run(&["-fverbose-asm", "-c", "a.c"]).0, Some(0));
+        assert_eq!(run(&["-c", "a.c"]), first);
+        linked();
+        assert_eq!(place.stat("/hits/local"), 2);
+        place.write("a.c", "int a(int x) { return x * ; }\n");
+        let failed = run(&["-c", "a.c"]);
+        fs::write(place.file("b.o"), "old").unwrap();
+        let plain = place.command(compiler).args(["-c", "a.c", "-o", "b.o"]).output().unwrap();
+        let stays = place.file("b.o").exists();
+        assert_eq!(failed, (plain.status.code(), first.1.clone().filter(|_| stays)), "{compiler}");
+        assert_eq!(fs::read(&raw).ok(), first.1, "{compiler}");
+    }
 }
 
 #[test]

@@ -9,20 +9,16 @@ use super::lookup::{Hit, Known};
 use super::prefix::Start;
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, stderr_shows_color};
-use crate::home::unique_part;
 use crate::invocation::ColorRequest;
 use crate::keying::{Color, Takes};
 use crate::link::Link;
 use crate::process::{Ending, Ran, die_like, run};
 use crate::stats::{Served, Verdict};
-use crate::store::{Flight, LocalEntry, Store, Transfer, take_off};
+use crate::store::{Flight, LocalEntry, Store, take_off};
 use dccache_protocol::entry::OutputRole;
 use dccache_protocol::keys::EntryKey;
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, Permissions};
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::fs;
 use std::time::Duration;
 
 impl Setting<'_> {
@@ -220,7 +216,6 @@ impl Setting<'_> {
         let mut arguments = self.colored_arguments(color);
         arguments.extend_from_slice(added);
         let start = Start::of(&self.config.prefix_command, self.compiler, &arguments);
-        self.unshare();
         let ran = run(&start.program, &start.name, &start.arguments)
             .map_err(|_| Refusal::ours("could_not_run_compiler"))?;
         tally.delivered = Some(code_of(ran.ending));
@@ -240,23 +235,6 @@ impl Setting<'_> {
             }
         }
         die_like(ran.ending)
-    }
-
-    /// Makes objects files of their own that are files of the store as well: what compiles over them may write into those, and a compile
-    /// that fails leaves an old object as it was.
-    fn unshare(&self) {
-        if self.config.transfer() != Some(Transfer::Link) {
-            return;
-        }
-        let objects = self.invocation.outputs.iter().filter(|planned| Transfer::Link.takes(planned.role));
-        for path in objects.filter_map(|planned| planned.path.as_ref()).map(|path| self.path(path)) {
-            if let Ok(found) = fs::symlink_metadata(&path)
-                && found.is_file()
-                && found.nlink() > 1
-            {
-                let _ = replace_by_copy(&path, &found);
-            }
-        }
     }
 
     /// Keeps the outputs of a compile as files, where hits are to clone or link them.
@@ -377,16 +355,4 @@ fn code_of(ending: Ending) -> i32 {
         Ending::Exited(code) => code,
         Ending::Killed(signal) => 128 + signal,
     }
-}
-
-/// Puts a copy of a file in its place, with its time, that its owner may write.
-fn replace_by_copy(path: &Path, found: &Metadata) -> io::Result<()> {
-    let temporary = path.with_file_name(format!(".dccache-{}.tmp", unique_part()));
-    let copy = || {
-        fs::copy(path, &temporary)?;
-        fs::set_permissions(&temporary, Permissions::from_mode(found.mode() | 0o200))?;
-        File::options().write(true).open(&temporary)?.set_modified(found.modified()?)?;
-        fs::rename(&temporary, path)
-    };
-    copy().inspect_err(|_| drop(fs::remove_file(&temporary)))
 }

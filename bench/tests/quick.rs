@@ -46,6 +46,7 @@ fn ring_hits_are_measured_over_a_distance() {
 fn misses_and_bypasses_are_measured() {
     let page = page("miss;bypass");
     assert_measured(&page, "miss, C++", &["dccache", "ccache", "plain compiler"]);
+    assert_measured(&page, "miss in depend mode", &["dccache", "ccache", "plain compiler"]);
     assert_measured(&page, "bypass", &["dccache", "ccache", "plain compiler"]);
 }
 

@@ -18,6 +18,7 @@ fn settings(mode: Mode) -> (Settings, Settings) {
     match mode {
         Mode::Default => (&[], &[]),
         Mode::Preprocessed => (&[("DCCACHE_DIRECT_MODE", "false")], &[("CCACHE_NODIRECT", "1")]),
+        Mode::Depend => (&[("DCCACHE_DEPEND_MODE", "true")], &[("CCACHE_DEPEND", "1")]),
     }
 }
 

@@ -10,12 +10,17 @@ use crate::workload;
 use anyhow::ensure;
 
 /// Misses: no round compiles what another did.
-pub(super) fn miss(scene: &Scene<'_>, rounds: Rounds) -> Measured {
+pub(super) fn miss(scene: &Scene<'_>, mode: Mode, rounds: Rounds) -> Measured {
     let task = workload::round(&scene.path("sources"), rounds.headers())?;
-    let mut fronts = fronts(scene, Mode::Default)?;
+    let mut fronts = fronts(scene, mode)?;
     fronts.insert(0, Front::plain());
     scene.age(rounds);
-    let options = |round: usize| vec!["-O2".to_owned(), format!("-DROUND={round}")];
+    let options = |round: usize| {
+        let mut options = vec!["-O2".to_owned(), format!("-DROUND={round}")];
+        // ccache's depend mode learns from the dependency file what was read.
+        options.extend((mode == Mode::Depend).then(|| "-MD".to_owned()));
+        options
+    };
     let contenders: Vec<_> =
         fronts.iter().map(|front| compile(scene, front, &task, &options, None)).collect();
     let samples = interleave(&contenders, rounds.long)?;

@@ -77,6 +77,8 @@ pub(crate) enum Mode {
     Default,
     /// By the preprocessor's output.
     Preprocessed,
+    /// Without any preprocessor run: compiler and assembler list what they read.
+    Depend,
 }
 
 /// What a project is.
@@ -105,7 +107,7 @@ pub(crate) enum Operation {
 enum Kind {
     Local(Unit, Mode),
     Ring(Duration),
-    Miss,
+    Miss(Mode),
     Bypass,
     Build(Which),
     Cost(Size),
@@ -152,7 +154,8 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario("ring hit, 1 ms", FAR, Kind::Ring(Duration::from_millis(1))),
     scenario("ring hit, 10 ms", FAR, Kind::Ring(Duration::from_millis(10))),
     scenario("ring hit, 50 ms", FAR, Kind::Ring(Duration::from_millis(50))),
-    scenario("miss, C++ with about 200 headers", MISS, Kind::Miss),
+    scenario("miss, C++ with about 200 headers", MISS, Kind::Miss(Mode::Default)),
+    scenario("miss in depend mode, C++ with about 200 headers", MISS, Kind::Miss(Mode::Depend)),
     scenario(
         "bypass",
         "A call that no cache handles and that ends at once (`gcc -dumpversion`): the difference to the plain call is what the wrapper adds.",
@@ -183,7 +186,7 @@ impl Scenario {
         let (reference, samples) = match self.kind {
             Kind::Local(unit, mode) => hits::local(&stage, unit, mode, rounds)?,
             Kind::Ring(round_trip) => hits::ring(&stage, round_trip, rounds)?,
-            Kind::Miss => misses::miss(&stage, rounds)?,
+            Kind::Miss(mode) => misses::miss(&stage, mode, rounds)?,
             Kind::Bypass => misses::bypass(&stage, rounds)?,
             Kind::Build(which) => builds::build(&stage, which, rounds)?,
             Kind::Node(operation, size) => nodes::serve(&stage, operation, size, rounds)?,

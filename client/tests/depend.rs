@@ -194,7 +194,76 @@ fn times_changes_on_the_way_and_precompiled_headers_are_not_stored() {
             assert_eq!(place.compare_under(&[ALWAYS], &[DCCACHE, "gcc"], &["-c", "h.c"], &["h.o"]), plain);
         }
     }
-    assert_eq!(place.entries().len(), 0);
+    // Nor where the source is spelled in another way than in its list.
+    for made in [true, false] {
+        if !made {
+            fs::remove_file(place.file("h.h.gch")).unwrap();
+        }
+        let plain = place.compare(&["gcc"], &["-c", "./h.c"], &["h.o"]);
+        for _ in 0..2 {
+            assert_eq!(place.compare_under(&[ALWAYS], &[DCCACHE, "gcc"], &["-c", "./h.c"], &["h.o"]), plain);
+        }
+    }
+    assert_eq!(place.entries().len(), 1);
+}
+
+#[test]
+fn a_file_that_the_assembler_finds_by_a_header_name_is_not_stored() {
+    let place = Place::new();
+    place.write("sub/x.h", "int dummy;\n");
+    place
+        .write("a.c", "#include \"sub/x.h\"\n__asm__(\".section .rodata\\n.incbin \\\"x.h\\\"\\n.text\");\n");
+    for change in ["", "another text\n"] {
+        if !change.is_empty() {
+            place.write("x.h", change);
+        }
+        let plain = place.compare(&["gcc"], &["-Isub", "-c", "a.c"], &["a.o"]);
+        for _ in 0..2 {
+            assert_eq!(
+                place.compare_under(&[ALWAYS], &[DCCACHE, "gcc"], &["-Isub", "-c", "a.c"], &["a.o"]),
+                plain
+            );
+        }
+    }
+}
+
+#[test]
+fn a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed() {
+    for renamed in [false, true] {
+        let place = Place::new();
+        place.write("v1/h.h", "#define N 1\n");
+        place.write("v2/h.h", "#define N 2\n");
+        place.write("a.c", "#include \"cur/h.h\"\nint n = N;\n");
+        let (cur, old) = (place.file("cur"), place.file("old"));
+        match renamed {
+            false => std::os::unix::fs::symlink("v1", &cur).unwrap(),
+            true => fs::rename(place.file("v1"), &cur).unwrap(),
+        }
+        // The assembler comes after everything was read, so that what it exchanges is seen by whoever reads later.
+        let exchange = match renamed {
+            false => "ln -sfn v2 cur",
+            true => "mv cur old && mv v2 cur",
+        };
+        let work = place.work().display().to_string();
+        place.script("bin/as", &format!("#!/bin/sh\ncd {work} && [ ! -e {}/done ] && {exchange} && : > done\nexec /usr/bin/as \"$@\"\n", work));
+        let path = format!("{}:{}", place.file("bin").display(), std::env::var("PATH").unwrap());
+        place.write("w.c", "int w;\n");
+        place.write("done", "");
+        let run = |words: &[&str]| {
+            let mut command = place.command(DCCACHE);
+            assert!(
+                command.env(ALWAYS.0, ALWAYS.1).env("PATH", &path).args(words).status().unwrap().success()
+            );
+        };
+        run(&["gcc", "-c", "w.c"]);
+        fs::remove_file(place.file("done")).unwrap();
+        run(&["gcc", "-c", "a.c"]);
+        assert!(place.file("done").exists() && renamed == old.exists());
+        let plain = place.compare_under(&[("PATH", &path)], &["gcc"], &["-c", "a.c"], &["a.o"]);
+        let ours =
+            place.compare_under(&[ALWAYS, ("PATH", &path)], &[DCCACHE, "gcc"], &["-c", "a.c"], &["a.o"]);
+        assert_eq!(ours, plain, "renamed {renamed}: {}", place.explain());
+    }
 }
 
 #[test]
@@ -226,7 +295,7 @@ fn a_project_in_which_preprocessing_never_pays_is_compiled_without_it_until_it_p
         let name = format!("u{number}.c");
         place.write(&name, format!("int u{number};\n"));
         // Debug information names the directory: nobody else can be served by what is stored.
-        let programs = started(&place, &[], &["gcc", "-g", "-c", &name]);
+        let programs = started(&place, &[("DCCACHE_DEPEND_MODE", "auto")], &["gcc", "-g", "-c", &name]);
         programs.iter().filter(|name| name.starts_with("cc1")).count() == 2
     };
     let runs: Vec<bool> = (0..80).map(&mut preprocessed).collect();

@@ -6,7 +6,10 @@
 use memchr::memmem::{find, find_iter};
 
 /// Attributes whose string gcc writes into the assembly unquoted, so that a line break in it begins a directive.
-const VERBATIM: [&[u8]; 3] = [b"section", b"symver", b"alias"];
+const VERBATIM: [&[u8]; 5] = [b"section", b"symver", b"alias", b"weakref", b"ifunc"];
+
+/// Most dialects of assembly between braces that are looked at: GCC's targets have two, some names for more.
+const DIALECTS: usize = 4;
 
 /// Finds the first `asm` that reads a file, or might; returns what gives it away.
 pub(super) fn file_reader(text: &[u8]) -> Option<&'static str> {
@@ -192,7 +195,30 @@ fn raw_literal(text: &[u8], at: usize, collected: &mut Vec<u8>) -> Option<usize>
     Some(body + end + close.len())
 }
 
+/// Judges assembly as it stands and in each dialect that it gives alternatives for, `{att|intel}`.
 fn judge(assembly: &[u8]) -> Option<&'static str> {
+    let dialects = if assembly.contains(&b'{') { DIALECTS } else { 0 };
+    judge_one(assembly).or_else(|| (0..dialects).find_map(|chosen| judge_one(&in_dialect(assembly, chosen))))
+}
+
+/// Leaves of alternatives between braces the chosen one. A brace behind `%` stands for itself.
+fn in_dialect(assembly: &[u8], chosen: usize) -> Vec<u8> {
+    let (mut text, mut alternative) = (Vec::with_capacity(assembly.len()), None);
+    let mut bytes = assembly.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (byte, alternative) {
+            (b'%', None) => text.extend([Some(byte), bytes.next()].into_iter().flatten()),
+            (b'{', None) => alternative = Some(0),
+            (b'|', Some(number)) => alternative = Some(number + 1),
+            (b'}', Some(_)) => alternative = None,
+            (_, Some(number)) if number != chosen => {}
+            _ => text.push(byte),
+        }
+    }
+    text
+}
+
+fn judge_one(assembly: &[u8]) -> Option<&'static str> {
     let has = |word: &[u8]| find(assembly, word).is_some();
     if has(b"incbin") {
         return Some(".incbin");
@@ -201,12 +227,19 @@ fn judge(assembly: &[u8]) -> Option<&'static str> {
         return Some(".include");
     }
     let repeats = has(b".macro") || has(b".irp") || has(b".altmacro");
-    let built = memchr::memchr_iter(b'.', assembly).any(|dot| {
-        let rest = &assembly[dot + 1..];
-        let name = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-        let begins = READERS.iter().any(|reader| reader.starts_with(&rest[..name]));
-        begins && rest.get(name) == Some(&b'\\')
-    });
+    let goes_on_with = |mark: u8| {
+        memchr::memchr_iter(b'.', assembly).any(|dot| {
+            let rest = &assembly[dot + 1..];
+            let name = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+            let begins = READERS.iter().any(|reader| reader.starts_with(&rest[..name]));
+            begins && rest.get(name) == Some(&mark)
+        })
+    };
+    // An operand can be a symbol with any name.
+    if goes_on_with(b'%') {
+        return Some("%");
+    }
+    let built = goes_on_with(b'\\');
     // The second part of a name of which the first is a macro's argument.
     let parts: [&[u8]; 5] = [b"include", b"ncbin", b"nclude", b"cbin", b"clude"];
     // A directive's name that a macro puts together could be either.

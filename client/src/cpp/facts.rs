@@ -38,8 +38,7 @@ impl FileFacts {
             timestamp: has(b"__TIMESTAMP__"),
             has_include: has(b"__has_include"),
             embed: find_iter(content, b"embed").any(|at| embeds(content, at)),
-            pragma_dependency: find_iter(content, b"dependency")
-                .any(|at| find(&content[at.saturating_sub(PRAGMA_WINDOW)..at], b"ragma").is_some()),
+            pragma_dependency: find_iter(content, b"dependency").any(|at| asks_for_times(&content[..at])),
         }
     }
 
@@ -130,6 +129,14 @@ pub(crate) fn without_splices(content: &[u8]) -> Cow<'_, [u8]> {
     }
     joined.extend_from_slice(&content[done..]);
     Cow::Owned(joined)
+}
+
+/// Whether what stands before the word `dependency` makes it a pragma, or something that a macro can make one of.
+fn asks_for_times(before: &[u8]) -> bool {
+    let window = &before[before.len().saturating_sub(PRAGMA_WINDOW)..];
+    let blank = |byte: &&u8| byte.is_ascii_whitespace() || matches!(**byte, b'\\' | b'/' | b'*');
+    let words = &before[..before.len() - before.iter().rev().take_while(blank).count()];
+    find(window, b"ragma").is_some() || [b"GCC".as_slice(), b"clang"].iter().any(|word| words.ends_with(word))
 }
 
 /// Whether the `embed` at `at` is a directive or part of `__has_embed`.

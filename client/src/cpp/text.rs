@@ -3,7 +3,7 @@
 use super::{asm, marker, offload};
 use crate::invocation::{Bypass, Reason};
 use memchr::memmem::{find, find_iter};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 /// Names that are no files.
@@ -62,6 +62,7 @@ pub struct Preprocessed<'a> {
     names: Vec<Range<usize>>,
     files: Vec<EnteredFile>,
     precompiled: Vec<Vec<u8>>,
+    quoted: Vec<Vec<u8>>,
 }
 
 impl<'a> Preprocessed<'a> {
@@ -70,7 +71,8 @@ impl<'a> Preprocessed<'a> {
     /// # Errors
     /// Something in it reads a file that it does not name.
     pub fn parse(text: &'a [u8]) -> Result<Self, Bypass> {
-        let mut parsed = Self { text, names: Vec::new(), files: Vec::new(), precompiled: Vec::new() };
+        let (names, files, precompiled, quoted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut parsed = Self { text, names, files, precompiled, quoted };
         parsed.read_lines()?;
         match asm::file_reader(text) {
             Some(word) => Err(Bypass::new(Reason::UnsupportedCodeDirective, word)),
@@ -107,6 +109,11 @@ impl<'a> Preprocessed<'a> {
     /// Lists the source and every file that was included, in the order of first appearance.
     pub fn files(&self) -> &[EnteredFile] {
         &self.files
+    }
+
+    /// Lists the files that line directives name and that were not entered: messages quote from them.
+    pub fn quoted(&self) -> &[Vec<u8>] {
+        &self.quoted
     }
 
     /// Lists the precompiled headers that gcc's preprocessor took in place of headers, as spelled.
@@ -168,6 +175,7 @@ impl<'a> Preprocessed<'a> {
 
     fn read_lines(&mut self) -> Result<(), Bypass> {
         let mut seen: HashSet<&[u8]> = HashSet::new();
+        let mut quoted: BTreeSet<&[u8]> = BTreeSet::new();
         let mut leads = true;
         let mut start = 0;
         while start < self.text.len() {
@@ -179,6 +187,8 @@ impl<'a> Preprocessed<'a> {
                         let name = start + found.name.start..start + found.name.end;
                         if (found.enters || self.files.is_empty()) && seen.insert(&self.text[name.clone()]) {
                             self.enter(name.clone(), leads);
+                        } else if !seen.contains(&self.text[name.clone()]) {
+                            quoted.insert(&self.text[name.clone()]);
                         }
                         self.names.push(name);
                     }
@@ -189,6 +199,10 @@ impl<'a> Preprocessed<'a> {
             }
             start = end + 1;
         }
+        // Gcc names the working directory in the same way, with two slashes behind it.
+        let quoted = quoted.into_iter().filter(|name| !seen.contains(name) && !name.ends_with(b"//"));
+        let quoted = quoted.map(|name| marker::unescape(name).into_owned());
+        self.quoted = quoted.filter(|name| !NO_FILES.contains(&name.as_slice())).collect();
         Ok(())
     }
 
@@ -222,6 +236,12 @@ fn check_directive(line: &[u8]) -> Result<Option<&[u8]>, Bypass> {
             Reason::UnsupportedCodeDirective
         } else {
             return Ok(None);
+        }
+    } else if [b"ident".as_slice(), b"sccs"].iter().any(|word| directive.starts_with(word)) {
+        // Gcc writes the string into the assembly; a quote or a line break in it would begin a directive.
+        match directive.contains(&b'\\') {
+            true => Reason::UnsupportedCodeDirective,
+            false => return Ok(None),
         }
     } else if [b"embed".as_slice(), b"include", b"import"].iter().any(|word| directive.starts_with(word)) {
         Reason::UnsupportedCodeDirective

@@ -12,7 +12,7 @@ mod copies;
 use super::search::{Chain, plain};
 use super::spelling::{Form, Spelling, Spellings, Start, definitions};
 use super::view::{Lies, View};
-use crate::cpp::Transition;
+use crate::cpp::{Transition, without_splices};
 use dccache_protocol::limits;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
@@ -116,8 +116,12 @@ impl<'a> Prover<'a> {
             Lies::File(device, inode, _) => Some((device, inode)),
             Lies::Nothing | Lies::Unclear => None,
         });
-        let once =
-            |word: &[u8]| reading.files.iter().any(|file| memchr::memmem::find(file.content, word).is_some());
+        let once = |word: &[u8]| {
+            reading
+                .files
+                .iter()
+                .any(|file| memchr::memmem::find(&without_splices(file.content), word).is_some())
+        };
         Self {
             reading,
             view,
@@ -227,7 +231,7 @@ impl<'a> Prover<'a> {
         let candidates = self.reading.chain.candidates(spelling, includer);
         self.try_names(&candidates, includer)?;
         // GCC can take a precompiled header for the first one that is opened, which only the source itself includes.
-        if includer == Some(self.reading.source) {
+        if includer.is_some_and(|includer| plain(includer) == plain(self.reading.source)) {
             self.beside(&candidates)?;
         }
         Ok(())

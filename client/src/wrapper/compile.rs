@@ -10,15 +10,16 @@ use super::prefix::Start;
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, stderr_shows_color};
 use crate::invocation::ColorRequest;
-use crate::keying::{Color, Takes};
+use crate::keying::Color;
 use crate::link::Link;
 use crate::process::{Ending, Ran, die_like, run};
 use crate::stats::{Served, Verdict};
 use crate::store::{Flight, LocalEntry, Store, take_off};
-use dccache_protocol::entry::OutputRole;
+use crate::toolchain::Stamp;
 use dccache_protocol::keys::EntryKey;
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 impl Setting<'_> {
@@ -42,8 +43,7 @@ impl Setting<'_> {
             return self.compile_listing(direct, &lists, &store, link, tally);
         }
         let known = self.know(tally)?;
-        if known.takes == Takes::Precompiled {
-            // What a precompiled header was made of, and what its macros look for, is not proved.
+        if !known.provable {
             direct = None;
         }
         let probes = known.probes();
@@ -167,10 +167,11 @@ impl Setting<'_> {
         if direct.as_ref().is_some_and(|direct| direct.keys.free.is_none()) && !self.config.recache {
             self.preprocessing_did_not_pay();
         }
+        let before = self.main_output();
         let ran = self.run_compiler(known.color, &[], tally)?;
         let captured = self.capture(known, &ran);
         if let Err(reason) = &captured {
-            self.remove_partial(&known.inputs, &ran);
+            self.remove_partial(before, &ran);
             tally.not_stored(reason);
         }
         match captured {
@@ -197,14 +198,14 @@ impl Setting<'_> {
             return Ok(0);
         }
         let inputs = Inputs::begin();
+        let before = self.main_output();
         let ran = self.run_compiler(self.color(), &lists.arguments(), tally)?;
         if !ran.ending.is_success() {
-            self.remove_partial(&inputs, &ran);
+            self.remove_partial(before, &ran);
             tally.not_stored("compile_failed");
-            lists.remove();
             return Ok(self.end(&ran, tally));
         }
-        let known = self.know_from(lists, inputs);
+        let known = self.know_from(lists, direct, inputs);
         match known.and_then(|known| self.capture(&known, &ran).map(|captured| (known, captured))) {
             Ok((known, captured)) => self.store(&known, &captured, Some(direct), store, link, tally),
             Err(reason) => tally.not_stored(reason),
@@ -333,18 +334,22 @@ impl Setting<'_> {
         }
     }
 
-    /// Removes what a compile has left of which a signal ended the driver or, as its failure can mean, a part.
-    fn remove_partial(&self, inputs: &Inputs, ran: &Ran) {
-        if ran.ending.is_success() {
-            return;
-        }
-        let killed = matches!(ran.ending, Ending::Killed(_));
-        for planned in self.invocation.outputs.iter().filter(|planned| planned.role != OutputRole::Depend) {
-            let Some(path) = planned.path.as_ref().map(|path| self.path(path)) else { continue };
-            let is_file = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file());
-            if is_file && (killed && ran.interrupted || inputs.was_written(&path)) {
-                let _ = fs::remove_file(path);
-            }
+    /// Names the main output, and says how it lies there; nothing where there is none.
+    fn main_output(&self) -> Option<(PathBuf, Option<Stamp>)> {
+        let role = self.invocation.stage.role()?;
+        let planned = self.invocation.outputs.iter().find(|planned| planned.role == role)?;
+        let path = self.path(planned.path.as_ref()?);
+        let stamp = fs::symlink_metadata(&path).ok().map(|found| Stamp::from(&found));
+        Some((path, stamp))
+    }
+
+    /// Removes what a compile that failed has left of its main output, `before` being what lay there: the compilers do so themselves,
+    /// unless a signal ended one of their parts.
+    fn remove_partial(&self, before: Option<(PathBuf, Option<Stamp>)>, ran: &Ran) {
+        let Some((path, before)) = before.filter(|_| !ran.ending.is_success()) else { return };
+        let now = fs::symlink_metadata(&path).ok().filter(|found| found.is_file());
+        if now.is_some_and(|found| Some(Stamp::from(&found)) != before) {
+            let _ = fs::remove_file(path);
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Direct {
     pub(super) groups: Groups,
     /// The same, as it was before the compile.
     pub(super) chain: Chain,
+    /// Digests of the files that options and configuration name, as they are in the keys.
+    pub(super) named: (Vec<Digest>, Vec<Digest>),
     /// Keys that this machine's own manifests led to and that it has no entry for.
     derived: Vec<(ManifestKey, EntryKey, Footprint)>,
 }
@@ -99,7 +101,8 @@ impl Setting<'_> {
         // Machines on which other directories exist do not share manifests: nobody probes in a directory that is absent.
         let directories: Vec<_> = chain.directories().map(|directory| self.hung(directory)).collect();
         let keys = manifest_keys(&self.invocation, &ingredients, &self.places(), &directories);
-        Some(Direct { keys, observer, groups, chain, derived: Vec::new() })
+        let named = (option_files, extra_files);
+        Some(Direct { keys, observer, groups, chain, named, derived: Vec::new() })
     }
 
     /// Hangs a name of the call on its root.

@@ -109,11 +109,6 @@ impl Inputs {
         Stamp::of(path).is_some_and(|stamp| stamp.newest() >= self.start)
     }
 
-    /// Tells whether a file got its content since the start, whatever else became of it.
-    pub(super) fn was_written(&self, path: &Path) -> bool {
-        Stamp::of(path).is_some_and(|stamp| stamp.mtime >= self.start)
-    }
-
     /// Tells whether start and now lie in one quarter of an hour, so that no date can have changed between.
     pub(super) fn same_quarter(&self) -> bool {
         let quarter = |ns: i64| crate::keying::quarter_hour(u64::try_from(ns / 1_000_000_000).unwrap_or(0));

@@ -57,7 +57,7 @@ impl Setting<'_> {
         // A header in the future is not one that changed, for who says so; a change always shows in the other time.
         let young = [(youngest.ctime, false), (youngest.mtime, self.config.sloppiness.include_file_mtime)];
         let moved = young.iter().any(|(time, declared)| *time >= known.inputs.start() && !declared);
-        if moved || chain.as_ref() != Some(&direct.chain) {
+        if moved || chain.as_ref() != Some(&direct.chain) || known.named != direct.named {
             return Err(Untaught::Moving);
         }
         let footprint = proved.map_err(|_| Untaught::Unexplained)?;

@@ -12,37 +12,49 @@ use crate::cpp::FileFacts;
 use crate::depfile::{self, DependMode, DependRequest, Dialect, Phony};
 use crate::invocation::{KeyRole, Stage};
 use crate::keying::{Takes, obstacle};
+use crate::toolchain::Stamp;
 use dccache_protocol::depend::Depend;
 use memchr::memmem::find;
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 /// Most bytes of the assembler's list that are read: some names a file.
 const ASSEMBLER_LIST_MAX: u64 = 1 << 20;
 
-/// The lists that a compile is asked for.
+/// The lists that a compile is asked for: files in memory, which no full disk spoils and nobody has to remove.
 #[derive(Debug)]
 pub(super) struct Lists {
-    /// Removed when this is dropped.
-    directory: tempfile::TempDir,
     /// Our own dependency file, where the call asks for none.
-    own: Option<DependRequest>,
+    own: Option<(File, DependRequest)>,
+    assembler: File,
+    /// The source as it was before.
+    source: Option<Stamp>,
 }
 
 impl Lists {
-    /// Removes them, before this process ends without dropping anything.
-    pub(super) fn remove(&self) {
-        let _ = std::fs::remove_dir_all(self.directory.path());
-    }
-
     /// Returns what is added to the command.
     pub(super) fn arguments(&self) -> Vec<OsString> {
-        let own = self.own.iter().flat_map(DependRequest::arguments).map(OsString::from_vec);
-        let mut assembler = OsString::from("-Wa,--MD,");
-        assembler.push(self.directory.path().join("assembler"));
-        own.chain([assembler]).collect()
+        let own = self.own.iter().flat_map(|(_, request)| request.arguments()).map(OsString::from_vec);
+        own.chain([OsString::from_vec([b"-Wa,--MD,".to_vec(), name_of(&self.assembler)].concat())]).collect()
     }
+}
+
+/// Makes a file in memory.
+fn in_memory() -> Option<File> {
+    let file = File::from(memfd_create("dccache-list", MemfdFlags::CLOEXEC).ok()?);
+    // Where /proc is another one's or none, nobody can open it.
+    Path::new(OsStr::from_bytes(&name_of(&file))).exists().then_some(file)
+}
+
+/// Names a file of ours for a child, which has no descriptor of it.
+fn name_of(file: &File) -> Vec<u8> {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into_bytes()
 }
 
 impl Setting<'_> {
@@ -73,26 +85,26 @@ impl Setting<'_> {
         if !fit {
             return None;
         }
-        let temporary = self.config.temporary_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let directory = tempfile::Builder::new().prefix("dccache-").tempdir_in(temporary).ok()?;
-        // Commas end a word behind -Wa, and gcc writes no other name in place of one with blanks.
-        let name = directory.path().as_os_str().as_bytes();
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
-        if !name.iter().all(plain) {
-            return None;
-        }
-        let own = invocation.depend.is_none().then(|| DependRequest {
-            mode: DependMode::All,
-            phony: Phony::Omitted,
-            dialect: Dialect::Gcc,
-            path: [name, b"/compiler"].concat(),
-            targets: vec![b"x".to_vec()],
-        });
-        Some(Lists { directory, own })
+        let own = match invocation.depend {
+            Some(_) => None,
+            None => {
+                let file = in_memory()?;
+                let path = name_of(&file);
+                let (mode, phony, dialect) = (DependMode::All, Phony::Omitted, Dialect::Gcc);
+                Some((file, DependRequest { mode, phony, dialect, path, targets: vec![b"x".to_vec()] }))
+            }
+        };
+        let source = Stamp::of(&self.path(&invocation.source));
+        Some(Lists { own, assembler: in_memory()?, source })
     }
 
     /// Finds out from the lists of a compile what a preprocessor run would have told before it. The name is why it is not stored.
-    pub(super) fn know_from(&self, lists: &Lists, mut inputs: Inputs) -> Result<Known, &'static str> {
+    pub(super) fn know_from(
+        &self,
+        lists: &Lists,
+        direct: &Direct,
+        mut inputs: Inputs,
+    ) -> Result<Known, &'static str> {
         let depend = self.compiler_list(lists).ok_or("unsupported_dependency_file")?;
         let names = depend.paths.iter().map(|path| depfile::spelled(path, &self.root));
         let mut seen = HashSet::new();
@@ -100,7 +112,12 @@ impl Setting<'_> {
         for name in &names {
             inputs.read(name, self.path(name), Look::Source).map_err(reason)?;
         }
-        self.check_assembler_list(lists, &seen)?;
+        let source = inputs.files.iter().find(|input| plain(&input.name) == plain(&self.invocation.source));
+        if source.map(|source| source.stamp) != lists.source || self.is_moving(direct, &names, inputs.start())
+        {
+            return Err("modified_input_file");
+        }
+        self.check_assembler_list(lists)?;
         inputs.facts = inputs.facts.and(self.argument_facts());
         if self.config.sloppiness.time_macros {
             inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
@@ -108,7 +125,11 @@ impl Setting<'_> {
         if let Some(bypass) = obstacle(&self.invocation, &inputs.facts) {
             return Err(bypass.reason.name());
         }
-        self.named_files(&mut inputs).map_err(reason)?;
+        // What a line directive names is read for messages, and no list has it.
+        if inputs.files.iter().filter_map(|input| input.content.as_deref()).any(names_another_file) {
+            return Err("unsupported_code_directive");
+        }
+        let named = self.named_files(&mut inputs).map_err(reason)?;
         let shows_nowhere = self.shows_nowhere(&inputs);
         Ok(Known {
             keys: None,
@@ -116,6 +137,8 @@ impl Setting<'_> {
             color: self.color(),
             listed: None,
             takes: Takes::Headers,
+            named,
+            provable: true,
             transitions: None,
             shows_nowhere,
         })
@@ -123,28 +146,62 @@ impl Setting<'_> {
 
     /// Reads the list of the compiler: our own, or the one that the call asks for.
     fn compiler_list(&self, lists: &Lists) -> Option<Depend> {
-        let request = lists.own.as_ref().or(self.invocation.depend.as_ref())?;
-        let text = std::fs::read(self.path(&request.path)).ok()?;
-        depfile::capture(&text, request, &self.root)
+        let (path, request) = match (&lists.own, &self.invocation.depend) {
+            (Some((_, own)), _) => (PathBuf::from(OsStr::from_bytes(&own.path)), own),
+            (None, Some(asked)) => (self.path(&asked.path), asked),
+            (None, None) => return None,
+        };
+        depfile::capture(&std::fs::read(path).ok()?, request, &self.root)
     }
 
-    /// Requires that the assembler read nothing but what the compiler wrote, or read itself.
-    fn check_assembler_list(&self, lists: &Lists, known: &HashSet<Vec<u8>>) -> Result<(), &'static str> {
-        use std::io::Read;
-        let file = std::fs::File::open(lists.directory.path().join("assembler"));
+    /// Requires that the assembler read nothing but what the compiler wrote. The source is in its list, too, since the compiler names it.
+    fn check_assembler_list(&self, lists: &Lists) -> Result<(), &'static str> {
         let mut text = Vec::new();
+        let file = File::open(OsStr::from_bytes(&name_of(&lists.assembler)));
         let read = file.and_then(|file| file.take(ASSEMBLER_LIST_MAX).read_to_end(&mut text));
         let names =
             read.ok().and_then(|_| depfile::prerequisites(&text)).ok_or("unsupported_assembler_list")?;
         let piped = self.arguments.iter().any(|argument| argument == "-pipe");
         let (last, others) = names.split_last().ok_or("unsupported_assembler_list")?;
-        let last = last.as_slice();
+        let is_source = |name: &[u8]| plain(name) == plain(&self.invocation.source);
         let temporary = !piped && is_temporary(last);
-        let is_known = |name: &[u8]| known.contains(plain(name));
-        match others.iter().all(|name| is_known(name)) && (temporary || is_known(last)) {
+        match others.iter().all(|name| is_source(name)) && (temporary || is_source(last)) {
             true => Ok(()),
             false => Err("unsupported_code_directive"),
         }
+    }
+
+    /// Whether a directory on the way to a file could have become another one since the start. The directories of the search, the source's and
+    /// the working directory are the same ones as before; links are not followed up.
+    fn is_moving(&self, direct: &Direct, names: &[Vec<u8>], start: i64) -> bool {
+        let here = Stamp::of(Path::new(".")).map(|found| (found.device, found.inode));
+        if here != Stamp::of(&self.directory).map(|found| (found.device, found.inode)) {
+            return true;
+        }
+        let mut bases: Vec<&[u8]> =
+            direct.chain.directories().map(|name| name.strip_suffix(b"/").unwrap_or(name)).collect();
+        bases.extend(
+            self.invocation
+                .source
+                .iter()
+                .rposition(|&byte| byte == b'/')
+                .map(|at| &self.invocation.source[..at]),
+        );
+        let mut settled: HashSet<&[u8]> = HashSet::new();
+        names.iter().any(|name| {
+            let below =
+                |base: &&&[u8]| name.strip_prefix(**base).is_some_and(|rest| rest.first() == Some(&b'/'));
+            let base = bases.iter().filter(below).map(|base| base.len() + 1).max().unwrap_or(0);
+            let ends = memchr::memchr_iter(b'/', &name[base..]).map(|at| base + at).chain([name.len()]);
+            let mut parts = ends.map(|end| &name[..end]).filter(|part| !part.is_empty());
+            parts.any(|part| settled.insert(part) && !self.is_settled(part, part.len() == name.len(), start))
+        })
+    }
+
+    /// Whether a file is no link, and a directory no link either and older than the start.
+    fn is_settled(&self, part: &[u8], is_file: bool, start: i64) -> bool {
+        let Ok(found) = std::fs::symlink_metadata(self.path(part)) else { return false };
+        !found.is_symlink() && (is_file || Stamp::from(&found).newest() < start)
     }
 
     /// Whether nothing of the directories can show in the text of the compile, which nobody has seen: no file is called by a name below
@@ -177,10 +234,23 @@ fn plain(mut name: &[u8]) -> &[u8] {
     name
 }
 
-/// Whether gcc's driver calls its own files so: `cc`, six letters or digits, `.s`, in the temporary directory.
+/// Whether gcc's driver calls its own files so: `cc`, six letters or digits, `.s`, in a temporary directory.
 fn is_temporary(name: &[u8]) -> bool {
-    let directory = std::env::temp_dir();
-    let rest = name.strip_prefix(directory.as_os_str().as_bytes()).map(|rest| rest.trim_ascii());
-    let rest = rest.and_then(|rest| rest.strip_prefix(b"/cc")).and_then(|rest| rest.strip_suffix(b".s"));
-    rest.is_some_and(|middle| middle.len() == 6 && middle.iter().all(u8::is_ascii_alphanumeric))
+    let named = ["TMPDIR", "TMP", "TEMP"].into_iter().filter_map(std::env::var_os);
+    let mut directories = named.chain(["/tmp", "/var/tmp", "/usr/tmp"].map(OsString::from));
+    directories.any(|directory| {
+        let directory = directory.as_bytes();
+        let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+        let rest = name.strip_prefix(directory).and_then(|rest| rest.strip_prefix(b"/cc"));
+        let middle = rest.and_then(|rest| rest.strip_suffix(b".s"));
+        middle.is_some_and(|middle| middle.len() == 6 && middle.iter().all(u8::is_ascii_alphanumeric))
+    })
+}
+
+/// Whether a line directive, `#line N "FILE"` or `# N "FILE"`, can be in a file.
+fn names_another_file(content: &[u8]) -> bool {
+    memchr::memchr_iter(b'#', content).any(|at| {
+        let rest = content[at + 1..].trim_ascii_start();
+        rest.starts_with(b"line") || rest.first().is_some_and(u8::is_ascii_digit)
+    })
 }

@@ -7,6 +7,7 @@ use super::setting::{Setting, Tally, micros};
 use crate::cpp::{FileFacts, Preprocessed, Transition, transitions};
 use crate::depfile;
 use crate::direct::prove::Entered;
+use crate::invocation::{FileKind, Files};
 use crate::keying::{
     Color, Ingredients, Keys, Takes, obstacle, offloading, preprocessed_keys, unmarked_files,
 };
@@ -34,6 +35,10 @@ pub(super) struct Known {
     pub(super) takes: Takes,
     /// Which file included which; `None` where nobody has seen the text.
     pub(super) transitions: Option<Vec<Transition>>,
+    /// Digests of the files that options and configuration name.
+    pub(super) named: (Vec<Digest>, Vec<Digest>),
+    /// Whether direct mode can say all that the result depends on.
+    pub(super) provable: bool,
     /// Whether every checkout could share the result where nobody has seen the text.
     pub(super) shows_nowhere: bool,
 }
@@ -92,14 +97,17 @@ impl Setting<'_> {
         }
         let (takes, precompiled) = self.precompiled(&text, listed.is_some(), &mut inputs)?;
         raw.extend(precompiled);
-        let (option_files, extra_files) = self.named_files(&mut inputs)?;
+        for name in text.quoted().iter().filter(|name| self.disk.kind(name) != FileKind::Absent) {
+            raw.push(inputs.read(name, self.path(name), Look::Content)?);
+        }
+        let named = self.named_files(&mut inputs)?;
         let color = self.color();
         let ingredients = Ingredients {
             namespace: &self.config.namespace,
             toolchain: self.toolchain.id,
             native: &self.toolchain.native,
-            extra_files: &extra_files,
-            option_files: &option_files,
+            extra_files: &named.1,
+            option_files: &named.0,
             color,
             facts: inputs.facts,
             messages: &read.messages,
@@ -115,8 +123,10 @@ impl Setting<'_> {
             }
             _ => Vec::new(),
         };
+        // What a precompiled header was made of, what its macros look for, and what messages quote is not in a proof.
+        let provable = takes == Takes::Headers && text.quoted().is_empty();
         let (keys, transitions) = (Some(keys), Some(transitions));
-        Ok(Known { keys, inputs, color, listed, takes, transitions, shows_nowhere: false })
+        Ok(Known { keys, inputs, color, listed, takes, named, transitions, provable, shows_nowhere: false })
     }
 
     /// Refuses text of which a compile reads more than it names, or whose results no key could hold.

@@ -34,6 +34,7 @@ fn what_was_compiled_before_a_cluster_was_there_is_pushed_by_who_reshares() {
     one.set("DCCACHE_RESHARE", "true");
     // One is found by what it reads, the other one by its text.
     compile(&one, "shared.c");
+    flush(&one);
     one.set("DCCACHE_DIRECT_MODE", "false");
     compile(&one, "read.c");
     assert_eq!(

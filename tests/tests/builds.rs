@@ -102,7 +102,7 @@ fn a_build_in_the_manner_of_the_kernel_is_as_without() {
 #[ignore = "takes minutes; `just builds` runs it"]
 fn a_large_configure_with_libtool_is_as_without() {
     let shop = Shop::new(OPUS);
-    let script = "\"$SRC/configure\" -q --disable-doc CC=gcc\n make -j2 -s";
+    let script = "sh \"$SRC/configure\" -q --disable-doc CC=gcc\n make -j2 -s";
     shop.assert_as_without(Front::Names, script, 200);
 }
 

@@ -344,3 +344,55 @@ fn order_and_repetition_of_inputs_do_not_matter() {
     twice.inputs.push(twice.inputs[0].clone());
     assert_eq!(once.direct(), twice.direct());
 }
+
+#[test]
+fn everything_reaches_the_name_of_a_sealed_record() {
+    let argv = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    let variable = |name: &str, value: &str| vec![(name.as_bytes().to_vec(), value.as_bytes().to_vec())];
+    let names = [
+        keys::sealed_name(&argv(&["gcc", "-c", "a.c"]), b"/r", &[]),
+        keys::sealed_name(&argv(&["gcc", "-ca.c"]), b"/r", &[]),
+        keys::sealed_name(&argv(&["gcc", "a.c", "-c"]), b"/r", &[]),
+        keys::sealed_name(&argv(&["gcc", "-c", "a.c"]), b"/r/w", &[]),
+        keys::sealed_name(&argv(&["gcc", "-c", "a.c"]), b"/r", &variable("LANG", "C")),
+        keys::sealed_name(&argv(&["gcc", "-c", "a.c"]), b"/r", &variable("LANG", "de")),
+    ];
+    let distinct: std::collections::BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+    assert_eq!(distinct.len(), names.len());
+}
+
+#[test]
+fn namespace_kind_and_key_reach_a_record_id() {
+    let (this, other) = (inputs(), dccache_protocol::ids::Namespace::default());
+    let digest = *this.direct().digest();
+    let ids = [
+        keys::EntryKey::Direct(keys::DirectKey::from_digest(digest)).record_id(&this.namespace),
+        keys::EntryKey::Direct(keys::DirectKey::from_digest(digest)).record_id(&other),
+        keys::EntryKey::Preprocessed(keys::PreprocessedKey::from_digest(digest)).record_id(&this.namespace),
+        ManifestKey::from_digest(digest).record_id(&this.namespace),
+        keys::EntryKey::Preprocessed(this.preprocessed()).record_id(&this.namespace),
+    ];
+    let distinct: std::collections::BTreeSet<String> = ids.iter().map(ToString::to_string).collect();
+    assert_eq!(distinct.len(), ids.len());
+    let near = keys::DirectKey::from_digest(near(&digest));
+    assert_ne!(keys::EntryKey::Direct(near).record_id(&this.namespace).to_string(), ids[0].to_string());
+}
+
+/// Returns another digest with the same owners.
+fn near(digest: &Digest) -> Digest {
+    let mut bytes = *digest.as_bytes();
+    bytes[31] ^= 1;
+    Digest::from_bytes(bytes)
+}
+
+#[test]
+fn what_a_key_is_made_from_reaches_more_of_it_than_its_owners() {
+    let digest = *inputs().manifest().digest();
+    let keys = |digest: Digest| {
+        let base = keys::PreprocessedBase::from_digest(digest).shared(&Sharing::Free);
+        let direct = keys::direct_key(ManifestKey::from_digest(digest), &[], &[]);
+        (*base.digest(), *direct.digest())
+    };
+    let (one, two) = (keys(digest), keys(near(&digest)));
+    assert!(one.0 != two.0 && one.1 != two.1);
+}

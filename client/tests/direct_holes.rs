@@ -8,8 +8,9 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 use support::{DCCACHE, LATER, Place, compilers};
 
-/// Warms every way to a hit with `words`, makes one change, and asserts that the next calls give what the plain compiler gives.
-fn assert_noticed(compiler: &str, words: &[&str], prepare: impl Fn(&Place), change: impl Fn(&Place)) {
+/// Warms every way to a hit with `words`, makes one change, and asserts that the next calls give what the plain compiler gives. Returns how many
+/// of the calls before were served directly.
+fn assert_noticed(compiler: &str, words: &[&str], prepare: impl Fn(&Place), change: impl Fn(&Place)) -> u64 {
     let place = Place::new();
     prepare(&place);
     let ours =
@@ -21,6 +22,7 @@ fn assert_noticed(compiler: &str, words: &[&str], prepare: impl Fn(&Place), chan
             "{compiler} {words:?}: warm"
         );
     }
+    let served = place.stat("/hits/direct");
     change(&place);
     for variables in [[LATER].as_slice(), &[]] {
         assert_eq!(
@@ -29,6 +31,7 @@ fn assert_noticed(compiler: &str, words: &[&str], prepare: impl Fn(&Place), chan
             "{compiler} {words:?}: changed"
         );
     }
+    served
 }
 
 #[test]
@@ -161,6 +164,47 @@ fn copies_that_are_skipped_once_are_told_apart_by_the_compiler() {
 }
 
 #[test]
+fn one_file_by_two_names_that_becomes_two_is_noticed() {
+    for compiler in compilers() {
+        let prepare = |place: &Place| {
+            place.write("x.c", "#include \"a.h\"\n#include \"l.h\"\nint x;\n");
+            // Clang does not say that it skips it.
+            place.write("a.h", "#ifndef G\n#define G\nint a;\n#endif\n");
+            symlink("a.h", place.file("l.h")).unwrap();
+        };
+        assert_noticed(compiler, &["-c", "x.c"], prepare, |place| {
+            fs::remove_file(place.file("l.h")).unwrap();
+            place.write("l.h", "int other;\n");
+        });
+    }
+}
+
+#[test]
+fn copies_that_become_equally_old_are_noticed() {
+    let touch = |place: &Place, hours: u64| {
+        let old =
+            std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000 + hours * 3600);
+        fs::File::options().write(true).open(place.file("2/a.h")).unwrap().set_modified(old).unwrap();
+    };
+    for compiler in compilers() {
+        let prepare = |place: &Place| {
+            place.write("x.c", "#include \"1/a.h\"\n#include \"2/a.h\"\nint x;\n");
+            let text = "#pragma once\n#ifdef SEEN\nint twice;\n#endif\n#define SEEN\n";
+            place.write("2/a.h", text);
+            touch(place, 0);
+            fs::create_dir(place.file("1")).unwrap();
+            fs::copy(place.file("2/a.h"), place.file("1/a.h")).unwrap();
+            let old = fs::metadata(place.file("2/a.h")).unwrap().modified().unwrap();
+            fs::File::options().write(true).open(place.file("1/a.h")).unwrap().set_modified(old).unwrap();
+            touch(place, 1);
+            // Waits until the clock of file times has moved on.
+            place.write("keep", "");
+        };
+        assert_noticed(compiler, &["-c", "x.c"], prepare, |place| touch(place, 0));
+    }
+}
+
+#[test]
 fn a_directory_for_quoted_names_that_is_also_a_system_one_keeps_its_place() {
     for compiler in compilers() {
         let prepare = |place: &Place| {
@@ -188,6 +232,100 @@ fn a_directory_of_precompiled_headers_that_appears_is_noticed() {
         command.args(["-x", "c-header", "a.h", "-o"]).arg(place.file("a.h.gch/one")).current_dir(&made);
         assert!(command.status().unwrap().success());
     });
+}
+
+#[test]
+fn a_precompiled_header_of_a_forced_one_that_appears_is_noticed() {
+    for compiler in compilers() {
+        for (name, directory) in
+            [("a.h.gch", false), ("a.h.pch", false), ("a.h.pch", true), ("a.h.gch", true)]
+        {
+            let prepare = |place: &Place| {
+                place.write("x.c", "int x = A;\n");
+                place.write("a.h", "#define A 1\n");
+            };
+            assert_noticed(compiler, &["-include", "a.h", "-c", "x.c"], prepare, |place| {
+                let made = place.root().join("made");
+                fs::create_dir(&made).unwrap();
+                fs::write(made.join("a.h"), "#define A 2\n").unwrap();
+                let output = if directory { format!("{name}/one") } else { name.to_owned() };
+                fs::create_dir_all(place.file(&output).parent().unwrap()).unwrap();
+                let mut command = Command::new(compiler);
+                command.args(["-x", "c-header", "a.h", "-o"]).arg(place.file(&output)).current_dir(&made);
+                assert!(command.status().unwrap().success());
+            });
+        }
+    }
+}
+
+#[test]
+fn a_header_that_gcc_includes_by_itself_is_noticed() {
+    for compiler in compilers() {
+        let prepare = |place: &Place| {
+            place.write("x.c", "#ifndef A\n#define A 1\n#endif\nint x = A;\n");
+            place.write("first/keep", "");
+        };
+        let served = assert_noticed(compiler, &["-Ifirst", "-c", "x.c"], prepare, |place| {
+            place.write("first/stdc-predef.h", "#define A 2\n");
+        });
+        assert_eq!(served, 3, "{compiler}");
+    }
+}
+
+#[test]
+fn a_header_that_would_now_be_found_next_is_noticed() {
+    for compiler in compilers() {
+        for (text, appears) in [
+            ("#include_next <a.h>\n", "2/a.h"),
+            ("#if __has_include_next(<b.h>)\nint b;\n#endif\n#define A 0\n", "2/b.h"),
+            ("#if __has_include_next(<b.h>)\nint b;\n#endif\n#define A 0\n", "3/b.h"),
+        ] {
+            let prepare = |place: &Place| {
+                place.write("x.c", "#include <a.h>\nint x = A;\n");
+                place.write("1/a.h", text);
+                place.write("2/keep", "");
+                place.write("3/a.h", "#define A 1\n");
+            };
+            let served = assert_noticed(compiler, &["-I1", "-I2", "-I3", "-c", "x.c"], prepare, |place| {
+                place.write(appears, "#define A 2\n");
+            });
+            assert_eq!(served, 3, "{compiler}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_was_asked_for_and_goes_is_noticed() {
+    for compiler in compilers() {
+        for question in ["__has_include(<b.h>)", "__has_include_next(<b.h>)"] {
+            let prepare = |place: &Place| {
+                place.write("x.c", "#include <a.h>\nint x;\n");
+                place.write("1/a.h", format!("#if {question}\nint b;\n#endif\n"));
+                place.write("2/b.h", "");
+            };
+            let served = assert_noticed(compiler, &["-I1", "-I2", "-c", "x.c"], prepare, |place| {
+                fs::remove_file(place.file("2/b.h")).unwrap();
+            });
+            assert_eq!(served, 3, "{compiler}: {question}");
+        }
+    }
+}
+
+#[test]
+fn a_forced_header_that_would_now_be_found_earlier_is_noticed() {
+    for compiler in compilers() {
+        let prepare = |place: &Place| {
+            place.write("x.c", "int x = A;\n");
+            place.write("second/a.h", "#define A 1\n");
+        };
+        for option in ["-include", "-imacros"] {
+            let words = ["-Isecond", option, "a.h", "-c", "x.c"];
+            let served = assert_noticed(compiler, &words, prepare, |place| {
+                place.write("a.h", "#define A 2\n");
+            });
+            assert_eq!(served, 3, "{compiler}: {option}");
+        }
+    }
 }
 
 #[test]

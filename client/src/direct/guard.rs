@@ -248,6 +248,9 @@ mod tests {
         assert_eq!(guards.standing(place.path()), Standing::Unchanged);
         fs::write(outside.path().join("target.h"), "").unwrap();
         assert_eq!(guards.standing(place.path()), Standing::Broken);
+        fs::remove_file(place.path().join("a.h")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("target.h"), place.path().join("a.h")).unwrap();
+        assert_eq!(over(&["a.h"], place.path(), later()), None, "it leads somewhere");
     }
 
     #[test]

@@ -149,6 +149,54 @@ pub fn hung(root: &[u8], working_directory: &[u8], name: &[u8]) -> RootPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::toolchain::Stamp;
+
+    #[test]
+    fn what_shows_more_than_its_content_enters_a_direct_key_with_that_or_not_at_all() {
+        let stamp = Stamp { device: 1, inode: 2, size: 3, mtime: 4, ctime: 5 };
+        let keyed = |content: &str, time: &TimeMacros<'_>| {
+            let facts = FileFacts::scan(content.as_bytes());
+            keyed_digest(&Observed { stamp, digest: Digest::of(b"content"), facts, settled: true }, time)
+        };
+        let day = |day: &'static [u8]| move || day.to_vec();
+        let (one, two) = (day(b"1"), day(b"2"));
+        let (one, two) = (TimeMacros::Today(&one), TimeMacros::Today(&two));
+        for content in ["#embed <a>\n", "#pragma GCC dependency \"a\"\n"] {
+            assert_eq!(keyed(content, &one), None, "{content}");
+            assert_eq!(keyed(content, &TimeMacros::Ignored), None, "{content}");
+        }
+        for content in ["__TIME__", "__TIMESTAMP__"] {
+            assert_eq!(keyed(content, &one), None, "{content}");
+            assert!(keyed(content, &TimeMacros::Ignored).is_some(), "{content}");
+        }
+        assert!(keyed("__DATE__", &one).is_some() && keyed("__DATE__", &one) != keyed("__DATE__", &two));
+        assert_eq!(keyed("int x;", &one), keyed("int x;", &two));
+    }
+
+    #[test]
+    fn a_name_that_is_not_absent_leads_to_no_key() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a.c"), "").unwrap();
+        let root = place.path().as_os_str().as_bytes();
+        let path = |name: &str| RootPath::Root(name.as_bytes().to_vec());
+        let inputs = vec![(path("a.c"), Digest::of(b""))];
+        let key = DirectKey::from_digest(Digest::of(b"hint"));
+        let suggestion = Suggestion::new(inputs, vec![path("b.h"), path("a.h.gch")], key);
+        let footprint = || {
+            let mut observer = Observer::new(place.path(), None, std::time::SystemTime::now());
+            let time = TimeMacros::Ignored;
+            Trial { root, observer: &mut observer, within: None, time: &time }.footprint(&suggestion)
+        };
+        assert!(footprint().is_some());
+        std::fs::create_dir(place.path().join("b.h")).unwrap();
+        assert!(footprint().is_some(), "a directory is no header");
+        std::fs::create_dir(place.path().join("a.h.gch")).unwrap();
+        assert_eq!(footprint(), None, "and can hold precompiled ones");
+        std::fs::remove_dir(place.path().join("a.h.gch")).unwrap();
+        std::fs::remove_dir(place.path().join("b.h")).unwrap();
+        std::fs::write(place.path().join("b.h"), "").unwrap();
+        assert_eq!(footprint(), None);
+    }
 
     #[test]
     fn paths_of_suggestions_stay_within_their_directories_however_they_are_spelled() {

@@ -106,7 +106,7 @@ impl Observer {
     }
 
     fn look(&mut self, path: &[u8]) -> Option<Observed> {
-        if NO_FILES.iter().any(|directory| path.starts_with(directory)) || path.contains(&0) {
+        if NO_FILES.iter().any(|directory| path.starts_with(directory)) {
             return None;
         }
         let place = self.directory.join(OsStr::from_bytes(path));
@@ -158,6 +158,11 @@ mod tests {
         for name in ["fifo", "device", ".", "absent", "/dev/null", "/proc/self/maps", "a\0b"] {
             assert_eq!(observer.observe(name.as_bytes()), None, "{name}");
         }
+        // A regular file all the same.
+        let devices = tempfile::tempdir_in("/dev/shm").unwrap();
+        let file = devices.path().join("a.h");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(observer.observe(file.as_os_str().as_bytes()), None);
     }
 
     #[test]
@@ -177,5 +182,28 @@ mod tests {
         assert_eq!(known.digest, Digest::of(b"another"));
         let young = Observer::new(place.path(), digests(), SystemTime::now()).observe(b"a.h").unwrap();
         assert_eq!(young.digest, Digest::of(b"one"));
+    }
+
+    #[test]
+    fn a_stamp_of_a_file_system_that_makes_them_up_is_never_trusted() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a.h"), "").unwrap();
+        for (name, trusted) in [("a.h".to_owned(), true), ("/proc/version".to_owned(), false)] {
+            let stamp = Stamp::of(&place.path().join(&name)).unwrap();
+            let mut observer = Observer::new(place.path(), None, later());
+            let noted = observer.note(name.as_bytes(), stamp, Digest::of(b""), FileFacts::default());
+            assert_eq!(noted.settled, trusted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_looked_at_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("a.h");
+        std::fs::write(&file, "one").unwrap();
+        let stamp = Stamp::of(&file).unwrap();
+        assert_eq!(read_regular(&file, &stamp), Some(b"one".to_vec()));
+        std::fs::write(&file, "three").unwrap();
+        assert_eq!(read_regular(&file, &stamp), None);
     }
 }

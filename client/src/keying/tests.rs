@@ -399,6 +399,43 @@ fn everything_around_the_call_is_in_the_key() {
 }
 
 #[test]
+fn everything_around_the_call_is_in_the_manifest_key() {
+    for (kind, name) in compilers() {
+        let tree = Tree::new();
+        tree.write(b"x.c", b"int x;\n");
+        let looked = look(&tree, kind, &words(&[name, "-c", "x.c"]));
+        let namespace = Namespace::default();
+        let root = tree.path();
+        let key = |invocation: &Invocation, working_directory: &[u8], directories: &[RootPath]| {
+            let ingredients = Ingredients {
+                namespace: &namespace,
+                toolchain: ToolchainId::from_digest(Digest::of(b"toolchain")),
+                native: &[],
+                extra_files: &[],
+                option_files: &[],
+                color: Color::Plain,
+                facts: FileFacts::default(),
+                messages: &[],
+                listed: None,
+                debug_directories: Directories::Matter,
+                raw: &[],
+                takes: Takes::Headers,
+            };
+            let places = Places { root: &root, working_directory };
+            manifest_keys(invocation, &ingredients, &places, directories).free.expect("it can be shared")
+        };
+        let plain = key(&looked.invocation, &root, &[]);
+        let below = [root.as_slice(), b"/sub"].concat();
+        assert_ne!(key(&looked.invocation, &below, &[]), plain, "{name}: working directory");
+        let directory = RootPath::Root(b"inc".to_vec());
+        assert_ne!(key(&looked.invocation, &root, &[directory]), plain, "{name}: include directories");
+        let mut invocation = looked.invocation;
+        invocation.environment.include.push((b"CPATH".to_vec(), b"inc".to_vec()));
+        assert_ne!(key(&invocation, &root, &[]), plain, "{name}: include environment");
+    }
+}
+
+#[test]
 fn what_the_text_does_not_show_is_an_obstacle() {
     let tree = Tree::new();
     tree.write(b"x.c", b"int x;\n");

@@ -61,3 +61,7 @@ builds:
 interruptions:
     cargo build --workspace
     cargo test -p dccache-tests --test interruptions -- --ignored --nocapture
+
+# each field of the keys, each guard, probe and rule about stamps removed in turn: the test that is named for it must break
+mutants:
+    cargo nextest run --workspace --run-ignored only --no-capture -E 'test(each_mutant_breaks_its_test)'

@@ -123,6 +123,8 @@ impl CompileJob<'_> {
         // The object is named relative to the sources' root, as build systems do.
         let relative = Path::new("..").join(objects.file_name().unwrap_or_default()).join(object_name(unit));
         command.current_dir(&self.sources.root);
+        // A compiler that a signal ends just as it made a temporary file leaves it: there it goes with everything else.
+        command.envs(self.sources.root.parent().map(|home| ("TMPDIR", home)));
         command
             .args(["-O2", "-DXXH_NAMESPACE=ZSTD_", "-Wall", "-MMD", "-c"])
             .arg(unit)

@@ -117,7 +117,8 @@ fn a_precompiled_header_of_another_text_gives_another_object() {
         let place = way.place();
         let (before, _) = way.compare(&place);
         let text = fs::read_to_string(place.file("p.h")).unwrap();
-        place.write("p.h", text.replace("N 1", "N 2"));
+        // A function in it shows in no text that is preprocessed.
+        place.write("p.h", text.replace("2 * x", "3 * x"));
         // Gcc goes on with the old one, clang may refuse it: whatever it does is done.
         way.compare(&place);
         way.make(&place);
@@ -192,14 +193,19 @@ fn nothing_of_it_is_shared_with_another_directory() {
     for way in ways() {
         let (one, other) = (way.place(), way.place());
         assert!(way.compare(&one).1);
-        copy_store(&one.home(), &other.home());
+        copy_home(&one.home(), &other.home());
+        if way.compiler != "clang" {
+            // Gcc takes one that was made elsewhere, so that only the key keeps them apart.
+            fs::copy(one.file("p.h.gch"), other.file("p.h.gch")).unwrap();
+        }
         let hits = other.stat("/hits/local");
         way.compare(&other);
         assert_eq!(other.stat("/hits/local"), hits + 1, "only its own second: {}", other.explain());
     }
 }
 
-fn copy_store(from: &Path, to: &Path) {
-    let status = std::process::Command::new("cp").arg("-a").arg(from.join("objects")).arg(to).status();
+/// Gives a place the store of another one, with the secret by which that knows its own files.
+fn copy_home(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg("-aT").arg(from).arg(to).status();
     assert!(status.unwrap().success());
 }

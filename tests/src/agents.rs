@@ -90,7 +90,8 @@ impl Machine {
     pub fn find_at_last(&self, key: EntryKey) -> (Reply, Vec<u8>) {
         until("an owner answers", || {
             let answer = self.find(key, PLENTY_MS);
-            (answer.0 != Reply::Unavailable(Unavailable::Unreachable)).then_some(answer)
+            let away = [Unavailable::Unreachable, Unavailable::BreakerOpen].map(Reply::Unavailable);
+            (!away.contains(&answer.0)).then_some(answer)
         })
     }
 

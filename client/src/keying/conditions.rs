@@ -31,7 +31,7 @@ pub fn unmarked_files(text: &Preprocessed<'_>, listed: &Depend, root: &[u8]) -> 
 }
 
 /// Drops `./` at the beginning, as clang does in its lists.
-fn plain(mut path: &[u8]) -> &[u8] {
+pub fn plain(mut path: &[u8]) -> &[u8] {
     while let Some(rest) = path.strip_prefix(b"./") {
         path = rest;
     }

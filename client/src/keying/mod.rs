@@ -16,7 +16,8 @@ mod prefix_map;
 mod tests;
 
 pub use conditions::{
-    Takes, messages_show_arguments, obstacle, offloading, precompiled_headers, quarter_hour, unmarked_files,
+    Takes, messages_show_arguments, obstacle, offloading, plain, precompiled_headers, quarter_hour,
+    unmarked_files,
 };
 pub use declared::{OVERLAY, debug_directories_show, declare, split_overlays, take_out_declared};
 pub use object::can_show;

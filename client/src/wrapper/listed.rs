@@ -11,7 +11,7 @@ use crate::config::DependUse;
 use crate::cpp::FileFacts;
 use crate::depfile::{self, DependMode, DependRequest, Dialect, Phony};
 use crate::invocation::{KeyRole, Stage};
-use crate::keying::{Takes, obstacle};
+use crate::keying::{Takes, obstacle, plain};
 use crate::toolchain::Stamp;
 use dccache_protocol::depend::Depend;
 use memchr::memmem::find;
@@ -224,14 +224,6 @@ fn reason(refusal: Refusal) -> &'static str {
         Refusal::Call(bypass) => bypass.reason.name(),
         Refusal::Ours(name, _) => name,
     }
-}
-
-/// Drops `./` at the beginning.
-fn plain(mut name: &[u8]) -> &[u8] {
-    while let Some(rest) = name.strip_prefix(b"./") {
-        name = rest;
-    }
-    name
 }
 
 /// Whether gcc's driver calls its own files so: `cc`, six letters or digits, `.s`, in a temporary directory.

@@ -4,6 +4,7 @@
 //! something (u32 LE). Nothing is locked: what is torn or lost decides only whether a preprocessor runs.
 
 use super::setting::Setting;
+use crate::config::DependUse;
 use crate::home::Home;
 use rustix::fs::OFlags;
 use std::os::unix::fs::FileExt;
@@ -65,12 +66,18 @@ impl Setting<'_> {
 
     /// Counts a compile that was not found by its text, or not looked for.
     pub(super) fn preprocessing_did_not_pay(&self) {
+        if self.config.depend_mode != DependUse::Auto {
+            return;
+        }
         let slot = Slot::of(&self.root);
         slot.note(self.home, slot.unpaid(self.home).saturating_add(1));
     }
 
     /// Notes that the text found something.
     pub(super) fn preprocessing_paid(&self) {
+        if self.config.depend_mode == DependUse::Never {
+            return;
+        }
         let slot = Slot::of(&self.root);
         if slot.unpaid(self.home) != 0 {
             slot.note(self.home, 0);

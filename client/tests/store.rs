@@ -85,6 +85,25 @@ fn a_full_disk_stores_nothing_and_the_compile_goes_on() {
     assert_eq!(half_written.count(), 0);
 }
 
+#[test]
+fn a_full_temporary_directory_fails_no_compile_that_needs_none() {
+    let place = Place::new();
+    let Some(_mount) = Mount::tmpfs(&place, "256k") else { return };
+    let full = place.home().display().to_string();
+    let variables = [("DCCACHE_DEPEND_MODE", "true"), ("TMPDIR", full.as_str())];
+    for (name, is_full) in [("w", false), ("a", true)] {
+        if is_full {
+            fs::write(place.home().join("filler"), vec![1; 1 << 20]).unwrap_err();
+        }
+        place.write(&format!("{name}.c"), "int a(void) { return 1; }\n");
+        let (source, object) = (format!("{name}.c"), format!("{name}.o"));
+        let words = ["-pipe", "-c", source.as_str()];
+        let plain = place.compare_under(&variables, &["gcc"], &words, &[&object]);
+        assert_eq!(plain.code, Some(0), "{}", plain.stderr);
+        assert_eq!(place.compare_under(&variables, &[DCCACHE, "gcc"], &words, &[&object]), plain);
+    }
+}
+
 fn walk(directory: &std::path::Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

@@ -65,6 +65,11 @@ impl Scene<'_> {
         &self.directory
     }
 
+    /// Spells the source of a task from the working directory.
+    fn spelled<'a>(&self, task: &'a Task) -> &'a Path {
+        task.source.strip_prefix(&self.directory).unwrap_or(&task.source)
+    }
+
     /// dccache as a client of the ring.
     pub(crate) fn ringed(&self, name: &str, directory: &str) -> anyhow::Result<Front> {
         let front = Front::dccache(name, self.programs, &self.path(directory), &[]);
@@ -95,7 +100,8 @@ impl Scene<'_> {
     pub(crate) fn expected(&self, task: &Task, options: &[&str]) -> anyhow::Result<Vec<u8>> {
         let object = self.path("expected.o");
         let mut command = Front::plain().command(task.driver);
-        command.args(options).arg("-c").arg(&task.source).arg("-o").arg(&object).current_dir(&self.directory);
+        command.args(options).arg("-c").arg(self.spelled(task)).arg("-o").arg(&object);
+        command.current_dir(&self.directory);
         let status = command.stdin(Stdio::null()).status().context("no compiler")?;
         ensure!(status.success(), "{command:?} ended with {status}");
         Ok(std::fs::read(object)?)
@@ -116,9 +122,8 @@ pub(crate) fn compile<'a>(
     options: &'a (dyn Fn(usize) -> Vec<String> + 'a),
     expected: Option<&'a [u8]>,
 ) -> Contender<'a> {
-    // One name for all: some caches key it.
-    let object = scene.path("object.o");
-    let (removed, made) = (object.clone(), object.clone());
+    // One name for all: some caches key it. Spelled from the working directory, as make and meson do.
+    let (removed, made) = (scene.path("object.o"), scene.path("object.o"));
     Contender {
         name: front.name.clone(),
         family: front.family,
@@ -126,7 +131,7 @@ pub(crate) fn compile<'a>(
         prepare: Box::new(move |_| Ok(remove(&removed)?)),
         command: Box::new(move |round| {
             let mut command = front.command(task.driver);
-            command.args(options(round)).arg("-c").arg(&task.source).arg("-o").arg(&object);
+            command.args(options(round)).arg("-c").arg(scene.spelled(task)).args(["-o", "object.o"]);
             command.current_dir(scene.directory());
             command
         }),

@@ -180,7 +180,7 @@ impl Default for Config {
             read_only_direct: false,
             recache: false,
             direct_mode: true,
-            depend_mode: DependUse::Never,
+            depend_mode: DependUse::Auto,
             stats: true,
             remote_only: false,
             reshare: false,

@@ -1,7 +1,9 @@
 //! Facts about the raw content of one input, independent of how it is used, so that they can be kept by its digest.
 
-use memchr::memmem::{find, find_iter};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+use memchr::memmem::find;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// Words in a file that decide whether and how a compile that reads it can be cached.
 ///
@@ -22,24 +24,70 @@ pub struct FileFacts {
     pub pragma_dependency: bool,
 }
 
-/// How far before `dependency` the word `pragma` is looked for, in bytes: a comment may stand between.
+/// How far before `dependency` the word `pragma` is looked for, in bytes, where a macro can have put it together.
 const PRAGMA_WINDOW: usize = 256;
 
 impl FileFacts {
     /// Looks through a file.
     pub fn scan(content: &[u8]) -> Self {
-        let joined = without_splices(content);
-        let has = |word: &[u8]| find(&joined, word).is_some();
-        // Nearly every file lacks all of the first three, and most the common beginning.
-        Self {
-            date: has(b"__DATE__"),
-            // A part that `##` can complete counts as the worst of them.
-            time: has(b"__TIME__") || has_part(&joined),
-            timestamp: has(b"__TIMESTAMP__"),
-            has_include: has(b"__has_include"),
-            embed: find_iter(content, b"embed").any(|at| embeds(content, at)),
-            pragma_dependency: find_iter(content, b"dependency").any(|at| asks_for_times(&content[..at])),
+        let facts = Self::of_lines(content);
+        // Trigraphs are replaced in strict modes only.
+        let strict = || [b"??/".as_slice(), b"??="].iter().any(|trigraph| find(content, trigraph).is_some());
+        if memchr::memchr(b'?', content).is_none() || !strict() {
+            return facts;
         }
+        let mut replaced = Vec::with_capacity(content.len());
+        let mut rest = content;
+        while let Some((&byte, after)) = rest.split_first() {
+            let (byte, length) = match rest {
+                [b'?', b'?', b'/', ..] => (b'\\', 3),
+                [b'?', b'?', b'=', ..] => (b'#', 3),
+                _ => (byte, rest.len() - after.len()),
+            };
+            replaced.push(byte);
+            rest = &rest[length..];
+        }
+        facts.and(Self::of_lines(&replaced))
+    }
+
+    fn of_lines(content: &[u8]) -> Self {
+        let joined = without_splices(content);
+        let mut facts = Self::of_text(&joined);
+        if let Cow::Owned(_) = joined {
+            // As the lines stand, too: what joining took apart counts as well.
+            let raw = Self::of_text(content);
+            facts.embed |= raw.embed;
+            facts.pragma_dependency |= raw.pragma_dependency;
+        }
+        facts
+    }
+
+    /// Looks through text in one pass: nearly every file lacks every word.
+    fn of_text(text: &[u8]) -> Self {
+        let mut facts = Self::default();
+        let mut from = 0;
+        // Words can overlap (`__DATE` and `E__`), so the search goes on one byte behind each beginning.
+        while let Some(found) = WORDS.searcher.find(Input::new(text).range(from..)) {
+            let at = found.start();
+            from = at + 1;
+            let rest = &text[at..];
+            match WORDS.list[found.pattern().as_usize()] {
+                // A part that `##` can complete counts as the worst of them.
+                b"E__" | b"P__" => facts.time |= ends_macro(token_at(text, at).0),
+                b"__DA" => {
+                    facts.date |= rest.starts_with(b"__DATE__");
+                    facts.time |= begins_macro(token_at(text, at));
+                }
+                b"__TI" => {
+                    facts.time |= rest.starts_with(b"__TIME__") || begins_macro(token_at(text, at));
+                    facts.timestamp |= rest.starts_with(b"__TIMESTAMP__");
+                }
+                b"__has_include" => facts.has_include = true,
+                b"embed" => facts.embed |= embeds(text, at),
+                _ => facts.pragma_dependency |= asks_for_times(&text[..at]),
+            }
+        }
+        facts
     }
 
     /// Packs the facts into one byte.
@@ -76,29 +124,36 @@ impl FileFacts {
     }
 }
 
-/// Whether tokens are there from which pasting can make a macro that shows the time: the end of its name, or all but the last
-/// underscores where an argument or a line ends behind them.
-fn has_part(text: &[u8]) -> bool {
-    const MACROS: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
-    let any = |marks: &[&[u8]], is_part: &dyn Fn(&[u8], &[u8]) -> bool| {
-        marks.iter().any(|mark| {
-            find_iter(text, mark).any(|at| {
-                let (token, behind) = token_at(text, at);
-                is_part(token, behind)
-            })
-        })
-    };
-    let ends = |token: &[u8], _: &[u8]| {
-        token.len() > 2 && MACROS.iter().any(|name| token.len() < name.len() && name.ends_with(token))
-    };
-    let begins = |token: &[u8], behind: &[u8]| {
-        let next = behind.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
-        matches!(next, None | Some(b',' | b')' | b'#' | b'\n' | b'\r'))
-            && MACROS
-                .iter()
-                .any(|name| (name.len() - 2..name.len()).contains(&token.len()) && name.starts_with(token))
-    };
-    any(&[b"E__", b"P__"], &ends) || any(&[b"__DATE", b"__TIME"], &begins)
+/// Macros that show the time.
+const MACROS: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
+
+/// Words that are searched for, and what searches.
+struct Words {
+    list: [&'static [u8]; 7],
+    searcher: AhoCorasick,
+}
+
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
+    let list: [&[u8]; 7] = [b"E__", b"P__", b"__DA", b"__TI", b"__has_include", b"embed", b"dependency"];
+    // The leftmost match is the only one at its place: no word begins another.
+    let searcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(list);
+    Words { list, searcher: searcher.expect("seven short words are no large automaton") }
+});
+
+/// Whether a token is the end of such a macro's name, from which pasting can make it.
+fn ends_macro(token: &[u8]) -> bool {
+    token.len() > 2 && MACROS.iter().any(|name| token.len() < name.len() && name.ends_with(token))
+}
+
+/// Whether a token is the beginning of such a name, to which pasting can add the rest. What lacks only underscores stands in names of guards, too: it
+/// counts where an argument or a line ends behind it.
+fn begins_macro((token, behind): (&[u8], &[u8])) -> bool {
+    let next = behind.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    let ends = matches!(next, None | Some(b',' | b')' | b'#' | b'\n' | b'\r'));
+    MACROS.iter().any(|name| {
+        let begins = token.len() < name.len() && name.starts_with(token);
+        begins && (ends || (token.len() < name.len() - 2 && token != b"__TIME"))
+    })
 }
 
 /// Returns the whole token around a byte of it, and what follows.
@@ -136,7 +191,10 @@ fn asks_for_times(before: &[u8]) -> bool {
     let window = &before[before.len().saturating_sub(PRAGMA_WINDOW)..];
     let blank = |byte: &&u8| byte.is_ascii_whitespace() || matches!(**byte, b'\\' | b'/' | b'*');
     let words = &before[..before.len() - before.iter().rev().take_while(blank).count()];
-    find(window, b"ragma").is_some() || [b"GCC".as_slice(), b"clang"].iter().any(|word| words.ends_with(word))
+    find(window, b"ragma").is_some()
+        || [b"GCC".as_slice(), b"clang"].iter().any(|word| words.ends_with(word))
+        // What stands before a comment may be far away.
+        || before.trim_ascii_end().ends_with(b"*/")
 }
 
 /// Whether the `embed` at `at` is a directive or part of `__has_embed`.

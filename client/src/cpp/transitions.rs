@@ -2,6 +2,8 @@
 
 use super::marker;
 use super::text::NO_FILES;
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// A file that was entered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,27 +14,31 @@ pub struct Transition {
     pub includer: Option<Vec<u8>>,
 }
 
+/// A name, with its escapes undone.
+type Name<'a> = Cow<'a, [u8]>;
+
 /// Lists all files that were entered from another one, in order, repetitions left out.
 ///
 /// `source` is the source as spelled. A `#line` directive changes names, never the nesting, so files are told by their place in it.
 pub fn transitions(text: &[u8], source: &[u8]) -> Vec<Transition> {
     let mut found: Vec<Transition> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen: HashSet<(Name<'_>, Option<Name<'_>>)> = HashSet::new();
     // Files that are open below the source; pseudo files are `None`.
-    let mut open: Vec<Option<Vec<u8>>> = Vec::new();
+    let mut open: Vec<Option<Name<'_>>> = Vec::new();
     let mut in_source = true;
-    for line in text.split(|&byte| byte == b'\n').filter(|line| line.first() == Some(&b'#')) {
+    for start in memchr::memchr_iter(b'#', text).filter(|&at| at == 0 || text[at - 1] == b'\n') {
+        let line = &text[start..];
+        let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
         let Some(marker) = marker::parse(line) else { continue };
-        let name = marker::unescape(&line[marker.name.clone()]).into_owned();
-        let pseudo = NO_FILES.contains(&name.as_slice());
+        let name = marker::unescape(&line[marker.name.clone()]);
+        let pseudo = NO_FILES.contains(&name.as_ref());
         if marker.enters {
             let includer = match open.last() {
                 Some(top) => top.clone(),
-                None => in_source.then(|| source.to_vec()),
+                None => in_source.then_some(Cow::Borrowed(source)),
             };
-            let transition = Transition { entered: name.clone(), includer };
-            if !pseudo && seen.insert(transition.clone()) {
-                found.push(transition);
+            if !pseudo && seen.insert((name.clone(), includer.clone())) {
+                found.push(Transition { entered: name.to_vec(), includer: includer.map(Cow::into_owned) });
             }
             open.push((!pseudo).then_some(name));
         } else if marker.returns {

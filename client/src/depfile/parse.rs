@@ -26,6 +26,12 @@ pub fn capture(text: &[u8], request: &DependRequest, root: &[u8]) -> Option<Depe
 /// Lists the prerequisites of the rule that the GNU assembler writes; `None` where it is not understood.
 pub fn prerequisites(rule: &[u8]) -> Option<Vec<Vec<u8>>> {
     let colon = memchr::memmem::find(rule, b": ")?;
+    // It writes one rule, and names as they are: with a line end in one, the rest of the list would be lost.
+    let mut ends = memchr::memchr_iter(b'\n', rule);
+    let within = |end: &usize| end + 1 < rule.len() && (*end == 0 || rule[end - 1] != b'\\');
+    if ends.any(|end| within(&end)) {
+        return None;
+    }
     names(&rule[colon + 2..], Dialect::Gcc)
 }
 

@@ -18,6 +18,7 @@ use crate::store::Secret;
 use crate::toolchain::Stamp;
 use dccache_protocol::digest::Digest;
 use rustix::fs::OFlags;
+use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -38,6 +39,8 @@ const BUCKETS: u64 = 1 << 14;
 pub struct Digests {
     file: File,
     secret: Secret,
+    /// The bucket that was read last, which is most often the next one written, and its place.
+    last: Cell<Option<(u64, [u8; SLOT * WAYS])>>,
 }
 
 impl Digests {
@@ -49,13 +52,14 @@ impl Digests {
                 (home.open_for_writing(NAME, OFlags::RDWR).ok()?, Secret::read_or_make(home).ok()?)
             }
         };
-        Some(Self { file, secret })
+        Some(Self { file, secret, last: Cell::new(None) })
     }
 
     /// Returns digest and facts of the file that had this stamp.
     pub fn get(&self, stamp: &Stamp) -> Option<(Digest, FileFacts)> {
         let (tag, offset) = self.place(stamp);
         let bucket = self.bucket(offset)?;
+        self.last.set(Some((offset, bucket)));
         let slot = bucket.chunks_exact(SLOT).find(|slot| slot[..16] == tag)?;
         (slot[52..] == self.check(slot)).then(|| {
             let digest = std::array::from_fn(|index| slot[16 + index]);
@@ -72,7 +76,8 @@ impl Digests {
         slot[48] = facts.bits();
         let check = self.check(&slot);
         slot[52..].copy_from_slice(&check);
-        let bucket = self.bucket(offset).unwrap_or([0; SLOT * WAYS]);
+        let last = self.last.take().filter(|(place, _)| *place == offset).map(|(_, bucket)| bucket);
+        let bucket = last.or_else(|| self.bucket(offset)).unwrap_or([0; SLOT * WAYS]);
         let taken = |way: usize, tag: &[u8]| bucket[way * SLOT..way * SLOT + 16] == *tag;
         let own = (0..WAYS).find(|&way| taken(way, &tag) || taken(way, &[0; 16]));
         // A full bucket loses any one of its slots.
@@ -96,7 +101,7 @@ impl Digests {
     fn place(&self, stamp: &Stamp) -> ([u8; 16], u64) {
         let numbers = [stamp.device, stamp.inode, stamp.size, stamp.mtime as u64, stamp.ctime as u64]
             .map(u64::to_le_bytes);
-        let hash = self.secret.seal(&[b"digests".as_slice(), numbers.as_flattened()].concat());
+        let hash = self.secret.seal(&[b"digests 2".as_slice(), numbers.as_flattened()].concat());
         let index = u64::from_le_bytes(std::array::from_fn(|byte| hash[16 + byte])) % BUCKETS;
         (std::array::from_fn(|byte| hash[byte]), index * (SLOT * WAYS) as u64)
     }

@@ -5,10 +5,11 @@
 //!
 //! A name that is a symbolic link to nowhere can come to life without a change of its directory, so it has no guard and is looked at each time.
 
+use super::listing::Directories;
 use super::view::is_nothing;
 use crate::toolchain::Stamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -74,42 +75,36 @@ pub enum Standing {
 }
 
 impl Guards {
-    /// Guards `absent` names, seen from `working_directory`. `None` when one of them is not absent any more.
+    /// Guards `absent` names as `directories` sees them. `None` when one of them is not absent any more.
     pub fn over<'a>(
         absent: impl IntoIterator<Item = (&'a [u8], Absence)>,
-        working_directory: &Path,
+        directories: &Directories,
         now: SystemTime,
     ) -> Option<Self> {
-        let mut directories: HashMap<Vec<u8>, bool> = HashMap::new();
-        let mut exists = |name: &[u8]| {
-            let found = directories.get(name).copied();
-            found.unwrap_or_else(|| {
-                let found = place(working_directory, name).metadata().is_ok();
-                directories.insert(name.to_vec(), found);
-                found
-            })
-        };
-        let mut by_directory: BTreeMap<Vec<u8>, BTreeSet<AbsentName>> = BTreeMap::new();
+        let mut by_directory: BTreeMap<&[u8], BTreeSet<(&[u8], Absence)>> = BTreeMap::new();
         let mut singles = BTreeSet::new();
         for (name, absence) in absent {
-            let (directory, rest) = split(name, &mut exists);
-            let first = rest.split(|&byte| byte == b'/').next().unwrap_or(rest);
-            let first = place(&place(working_directory, directory), first);
+            let (directory, rest) = split(name, |directory| directories.exists(directory));
+            let first = memchr::memchr(b'/', rest).map_or(name.len(), |at| name.len() - rest.len() + at);
+            let first = &name[..first];
             // Where a directory stands under the name, what counts is that no file does.
-            if first.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+            let is_link = |path: PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+            if !directories.lack(first) && is_link(directories.place(first)) {
                 singles.insert((name.to_vec(), absence));
             } else {
-                by_directory.entry(directory.to_vec()).or_default().insert((rest.to_vec(), absence));
+                by_directory.entry(directory).or_default().insert((rest, absence));
+            }
+            if !directories.hold(name, absence) {
+                return None;
             }
         }
         let guards = by_directory.into_iter().map(|(directory, names)| {
-            // The stamp comes first, so that a name that appears while it is looked at shows later.
-            let stamp =
-                Stamp::of(&place(working_directory, &directory)).filter(|stamp| stamp.is_settled(now));
-            Guard { directory, stamp, names: names.into_iter().collect() }
+            // The stamp is older than every look, so that a name that appears meanwhile shows later.
+            let stamp = directories.stamp(directory).filter(|stamp| stamp.is_settled(now));
+            let names = names.into_iter().map(|(name, absence)| (name.to_vec(), absence));
+            Guard { directory: directory.to_vec(), stamp, names: names.collect() }
         });
-        let guards = Self { guards: guards.collect(), singles: singles.into_iter().collect() };
-        guards.names_are_absent(working_directory).then_some(guards)
+        Some(Self { guards: guards.collect(), singles: singles.into_iter().collect() })
     }
 }
 
@@ -132,12 +127,6 @@ impl<B: AsRef<[u8]>> Guards<B> {
         }
         standing
     }
-
-    fn names_are_absent(&self, working_directory: &Path) -> bool {
-        let below =
-            |guard: &Guard<B>| all_absent(&place(working_directory, guard.directory.as_ref()), &guard.names);
-        self.guards.iter().all(below) && all_absent(working_directory, &self.singles)
-    }
 }
 
 fn all_absent<B: AsRef<[u8]>>(directory: &Path, names: &[AbsentName<B>]) -> bool {
@@ -149,7 +138,7 @@ fn place(directory: &Path, name: &[u8]) -> PathBuf {
 }
 
 /// Splits a name into the deepest directory that exists and the rest.
-fn split<'a>(name: &'a [u8], exists: &mut impl FnMut(&[u8]) -> bool) -> (&'a [u8], &'a [u8]) {
+pub(crate) fn split(name: &[u8], exists: impl Fn(&[u8]) -> bool) -> (&[u8], &[u8]) {
     let mut end = name.len();
     while let Some(slash) = memchr::memrchr(b'/', &name[..end]) {
         let directory = if slash == 0 { &name[..1] } else { &name[..slash] };
@@ -180,7 +169,11 @@ mod tests {
     }
 
     fn over(list: &[&str], place: &Path, now: SystemTime) -> Option<Guards> {
-        Guards::over(list.iter().map(|name| (name.as_bytes(), Absence::NoHeader)), place, now)
+        Guards::over(
+            list.iter().map(|name| (name.as_bytes(), Absence::NoHeader)),
+            &Directories::new(place),
+            now,
+        )
     }
 
     #[test]
@@ -233,10 +226,10 @@ mod tests {
     fn where_nothing_may_lie_a_directory_counts_as_well() {
         let place = tempfile::tempdir().unwrap();
         let name = [(b"i".as_slice(), Absence::Nothing)];
-        let guards = Guards::over(name, place.path(), later()).unwrap();
+        let guards = Guards::over(name, &Directories::new(place.path()), later()).unwrap();
         fs::create_dir(place.path().join("i")).unwrap();
         assert_eq!(guards.standing(place.path()), Standing::Broken);
-        assert_eq!(Guards::over(name, place.path(), later()), None);
+        assert_eq!(Guards::over(name, &Directories::new(place.path()), later()), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Invariant: a direct key holds only what [`Observer`] saw now. A suggestion that leaves something out leads to a key that nobody signed an entry for.
 
 use super::guard::Absence;
+use super::listing::Directories;
 use super::observe::{Observed, Observer};
 use crate::cpp::FileFacts;
 use crate::keying::root_path;
@@ -10,9 +11,8 @@ use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::{DirectKey, ManifestKey, RootPath, direct_key};
 use dccache_protocol::manifest::{Manifest, Suggestion};
 use dccache_protocol::time::{ReceiptStamp, UnixMillis};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use memchr::memmem::find;
+use std::borrow::Cow;
 
 /// What lets the time of day into an input.
 pub enum TimeMacros<'a> {
@@ -85,7 +85,9 @@ pub struct Trial<'a> {
     /// Looks at files.
     pub observer: &'a mut Observer,
     /// Directories outside of which no path of a suggestion is looked at; `None` for this machine's own suggestions.
-    pub within: Option<&'a [Vec<u8>]>,
+    pub within: Option<&'a Within>,
+    /// Where names are absent.
+    pub directories: &'a Directories,
     /// What `__DATE__` gives.
     pub time: &'a TimeMacros<'a>,
 }
@@ -95,7 +97,7 @@ impl Trial<'_> {
     pub fn footprint(&mut self, suggestion: &Suggestion) -> Option<Footprint> {
         let paths = suggestion.inputs.iter().map(|(path, _)| path).chain(&suggestion.absent);
         let allowed =
-            |path: &RootPath| self.within.is_none_or(|within| is_within(&opened(self.root, path), within));
+            |path: &RootPath| self.within.is_none_or(|within| within.hold(&opened(self.root, path)));
         if !{ paths }.all(allowed) {
             return None;
         }
@@ -106,28 +108,46 @@ impl Trial<'_> {
         }
         let absent = |path: &RootPath| {
             let path = opened(self.root, path);
-            path.starts_with(b"/") && Absence::of_header(&path).holds(Path::new(OsStr::from_bytes(&path)))
+            path.starts_with(b"/") && self.directories.hold(&path, Absence::of_header(&path))
         };
         let absent = suggestion.absent.iter().all(absent).then(|| suggestion.absent.clone())?;
         Some(Footprint::new(inputs, absent))
     }
 }
 
-/// Whether an absolute path, its dots followed as they are spelled, lies in one of some directories.
-fn is_within(path: &[u8], directories: &[Vec<u8>]) -> bool {
-    let normal = |path: &[u8]| {
-        let mut parts: Vec<Vec<u8>> = Vec::new();
-        for part in path.split(|&byte| byte == b'/') {
-            match part {
-                b"" | b"." => {}
-                b".." => drop(parts.pop()),
-                _ => parts.push(part.to_vec()),
-            }
+/// Directories within which paths may lie.
+#[derive(Clone, Debug)]
+pub struct Within(Vec<Vec<u8>>);
+
+impl Within {
+    /// Takes absolute directories, however they are spelled.
+    pub fn new(directories: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self(directories.into_iter().map(|directory| normal(&directory).into_owned()).collect())
+    }
+
+    /// Whether an absolute path, its dots followed as they are spelled, lies in one of them.
+    fn hold(&self, path: &[u8]) -> bool {
+        let path = normal(path);
+        let below = |rest: &[u8]| rest.is_empty() || rest.starts_with(b"/");
+        self.0.iter().any(|directory| path.strip_prefix(directory.as_slice()).is_some_and(below))
+    }
+}
+
+/// Follows the dots of an absolute path as they are spelled; no slash is left at its end, nor of the root.
+fn normal(path: &[u8]) -> Cow<'_, [u8]> {
+    let is_normal = find(path, b"//").is_none() && find(path, b"/.").is_none() && !path.ends_with(b"/");
+    if is_normal && path.starts_with(b"/") {
+        return Cow::Borrowed(path);
+    }
+    let mut normal: Vec<u8> = Vec::with_capacity(path.len());
+    for part in path.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => normal.truncate(memchr::memrchr(b'/', &normal).unwrap_or(0)),
+            _ => normal.extend([b"/", part].concat()),
         }
-        parts
-    };
-    let path = normal(path);
-    directories.iter().any(|directory| path.starts_with(&normal(directory)))
+    }
+    Cow::Owned(normal)
 }
 
 /// Returns the absolute path that a path hanging on `root` stands for.
@@ -150,6 +170,7 @@ pub fn hung(root: &[u8], working_directory: &[u8], name: &[u8]) -> RootPath {
 mod tests {
     use super::*;
     use crate::toolchain::Stamp;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn what_shows_more_than_its_content_enters_a_direct_key_with_that_or_not_at_all() {
@@ -185,7 +206,10 @@ mod tests {
         let footprint = || {
             let mut observer = Observer::new(place.path(), None, std::time::SystemTime::now());
             let time = TimeMacros::Ignored;
-            Trial { root, observer: &mut observer, within: None, time: &time }.footprint(&suggestion)
+            let directories = Directories::new(place.path());
+            let mut trial =
+                Trial { root, observer: &mut observer, within: None, directories: &directories, time: &time };
+            trial.footprint(&suggestion)
         };
         assert!(footprint().is_some());
         std::fs::create_dir(place.path().join("b.h")).unwrap();
@@ -200,12 +224,13 @@ mod tests {
 
     #[test]
     fn paths_of_suggestions_stay_within_their_directories_however_they_are_spelled() {
-        let within = [b"/r/p".to_vec(), b"/usr/include".to_vec()];
+        let within = Within::new([b"/r/p/".to_vec(), b"/usr//./include".to_vec()]);
+        assert!(Within::new([b"/".to_vec()]).hold(b"/any/a.h"));
         for path in ["/r/p/a.h", "/r/p/b/../a.h", "/r/p/build/../../p/a.h", "/usr//include/./x.h"] {
-            assert!(is_within(path.as_bytes(), &within), "{path}");
+            assert!(within.hold(path.as_bytes()), "{path}");
         }
         for path in ["/r/pp/a.h", "/r/p/../a.h", "/net/dead/a.h", "/usr/include/../../net/a.h", "/"] {
-            assert!(!is_within(path.as_bytes(), &within), "{path}");
+            assert!(!within.hold(path.as_bytes()), "{path}");
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod digests;
 pub mod guard;
+pub mod listing;
 pub mod manifest;
 pub mod observe;
 pub mod prove;

@@ -6,12 +6,13 @@ use super::digests::Digests;
 use crate::cpp::FileFacts;
 use crate::toolchain::Stamp;
 use dccache_protocol::digest::Digest;
+use rustix::buffer::spare_capacity;
+use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -24,7 +25,7 @@ const NO_FILES: [&[u8]; 3] = [b"/dev/", b"/proc/", b"/sys/"];
 /// File systems whose stamps change with every change of content, by the magic number of `statfs`.
 ///
 /// Source: `linux/magic.h`; ext2 to ext4, XFS, btrfs, tmpfs, overlay, F2FS, ZFS, bcachefs. On all others (network, FUSE, FAT) contents are read.
-const RELIABLE: [u64; 8] =
+pub(super) const RELIABLE: [u64; 8] =
     [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
 
 /// One file as it was when it was looked at.
@@ -50,6 +51,8 @@ pub struct Observer {
     devices: HashMap<u64, bool>,
     /// Bytes that may still be read.
     left: u64,
+    /// What was read last: one buffer serves all files.
+    content: Vec<u8>,
 }
 
 impl Observer {
@@ -62,6 +65,7 @@ impl Observer {
             seen: HashMap::new(),
             devices: HashMap::new(),
             left: u64::MAX,
+            content: Vec::new(),
         }
     }
 
@@ -105,6 +109,12 @@ impl Observer {
         })
     }
 
+    /// Reads a file if it has this stamp.
+    fn read(&mut self, path: &Path, stamp: &Stamp) -> bool {
+        self.content.clear();
+        read_regular(path, &mut self.content) == Some(*stamp)
+    }
+
     fn look(&mut self, path: &[u8]) -> Option<Observed> {
         if NO_FILES.iter().any(|directory| path.starts_with(directory)) {
             return None;
@@ -118,23 +128,34 @@ impl Observer {
             return Some(Observed { stamp, digest, facts, settled: true });
         }
         self.left = self.left.checked_sub(stamp.size)?;
-        let content = read_regular(&place, &stamp)?;
-        Some(self.note(path, stamp, Digest::of(&content), FileFacts::scan(&content)))
+        if !self.read(&place, &stamp) {
+            return None;
+        }
+        let (digest, facts) = (Digest::of(&self.content), FileFacts::scan(&self.content));
+        Some(self.note(path, stamp, digest, facts))
     }
 }
 
-/// Reads a file that has this stamp.
-fn read_regular(path: &Path, stamp: &Stamp) -> Option<Vec<u8>> {
+/// Reads a regular file of at most [`INPUT_MAX`] bytes to the end of `content`; returns its stamp. One call reads it all.
+pub fn read_regular(path: &Path, content: &mut Vec<u8>) -> Option<Stamp> {
     // Non-blocking: the name can lead to a FIFO by now.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.size() > INPUT_MAX || Stamp::from(&metadata) != *stamp {
+    if !metadata.is_file() || metadata.size() > INPUT_MAX {
         return None;
     }
-    let mut content = Vec::with_capacity(metadata.size() as usize + 1);
-    file.take(INPUT_MAX).read_to_end(&mut content).ok()?;
-    (content.len() as u64 == metadata.size()).then_some(content)
+    let (start, size) = (content.len(), metadata.size() as usize);
+    // One byte more: a file that grew shows, and the end of one that did not is seen at once.
+    content.reserve(size + 1);
+    while content.len() - start <= size {
+        match rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(content))).ok()? {
+            0 => break,
+            _ if content.len() - start == size => break,
+            _ => {}
+        }
+    }
+    (content.len() - start == size).then(|| Stamp::from(&metadata))
 }
 
 #[cfg(test)]
@@ -202,8 +223,12 @@ mod tests {
         let file = place.path().join("a.h");
         std::fs::write(&file, "one").unwrap();
         let stamp = Stamp::of(&file).unwrap();
-        assert_eq!(read_regular(&file, &stamp), Some(b"one".to_vec()));
+        let mut observer = Observer::new(place.path(), None, later());
+        assert!(observer.read(&file, &stamp));
+        assert_eq!(observer.content, b"one");
         std::fs::write(&file, "three").unwrap();
-        assert_eq!(read_regular(&file, &stamp), None);
+        assert!(!observer.read(&file, &stamp));
+        assert!(observer.read(&file, &Stamp::of(&file).unwrap()));
+        assert_eq!(observer.content, b"three");
     }
 }

@@ -225,11 +225,11 @@ impl<'a> Prover<'a> {
     }
 
     fn include(&mut self, spelling: &Spelling, includer: Option<&[u8]>) -> Result<(), Unexplained> {
-        if spelling.start == Start::Next {
-            return self.include_next(spelling, includer);
-        }
         let candidates = self.reading.chain.candidates(spelling, includer);
-        self.try_names(&candidates, includer)?;
+        match spelling.start {
+            Start::Next => self.include_next(spelling, includer)?,
+            Start::First => self.try_names(&candidates, includer)?,
+        }
         // GCC can take a precompiled header for the first one that is opened, which only the source itself includes.
         if includer.is_some_and(|includer| plain(includer) == plain(self.reading.source)) {
             self.beside(&candidates)?;

@@ -58,6 +58,7 @@ impl Spellings {
         find_iter(&text, b"include").for_each(|at| found.directive(&text, at, b"include"));
         find_iter(&text, b"import").for_each(|at| found.directive(&text, at, b"import"));
         find_iter(&text, b"__has_include").for_each(|at| found.query(&text, at));
+        found.opaque = found.opaque.or_else(|| obscurity(content, &text));
         for list in [&mut found.includes, &mut found.queries] {
             list.sort_unstable();
             list.dedup();
@@ -75,6 +76,9 @@ impl Spellings {
             _ => return,
         };
         if !is_directive(text, at) {
+            if at > SIGN_WINDOW && trim_blank(&text[..at]).ends_with(b"*/") {
+                self.opaque = Some("a long comment in a directive");
+            }
             return;
         }
         match operand(&text[skip_blank(text, end)..]) {
@@ -245,7 +249,32 @@ fn asks_whether_there_is(line: &[u8]) -> bool {
     let directive = directive_of(line);
     let names: [&[u8]; 4] = [b"ifdef", b"ifndef", b"define", b"undef"];
     let alone = names.contains(&directive) && line.ends_with(directive);
-    alone || (line.ends_with(b"defined") && !line.ends_with(b"_defined"))
+    let before = line.strip_suffix(b"defined");
+    alone || before.is_some_and(|before| !before.last().is_some_and(|&byte| is_word(byte)))
+}
+
+/// Finds what makes a content mean something else than it spells: a trigraph that continues a line in strict modes, a byte that compilers skip, and parts of
+/// words that `##` can make `__has_include` of.
+fn obscurity(content: &[u8], text: &[u8]) -> Option<&'static str> {
+    const NAMES: [&[u8]; 2] = [b"__has_include", b"__has_include_next"];
+    if find(content, b"??/").is_some() || memchr::memchr(0, content).is_some() {
+        return Some("a trigraph or an empty byte");
+    }
+    let begins = |at: usize| {
+        let token = &text[at..word_end(text, at)];
+        token.len() >= b"__has".len()
+            && NAMES.iter().any(|name| name.len() > token.len() && name.starts_with(token))
+            && !NAMES.contains(&token)
+            // The library's own templates are called so.
+            && !text[..at].trim_ascii_end().ends_with(b"struct")
+    };
+    let ends = |at: usize| {
+        let start = at - text[..at].iter().rev().take_while(|&&byte| is_word(byte)).count();
+        let token = &text[start..word_end(text, start)];
+        NAMES.iter().any(|name| name.len() > token.len() && name.ends_with(token))
+    };
+    let pasted = find_iter(text, b"__has").any(begins) || find_iter(text, b"_include").any(ends);
+    pasted.then_some("a part of __has_include")
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! What lies under names, each looked at once.
 
+use super::listing::Directories;
 use crate::toolchain::Stamp;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +26,7 @@ pub type DirectoryId = (u64, u64);
 /// The file system as seen from a working directory, remembered for the length of one compile.
 #[derive(Debug)]
 pub struct View {
-    directory: PathBuf,
+    directories: Directories,
     names: RefCell<HashMap<Vec<u8>, Lies>>,
     youngest: Cell<Times>,
 }
@@ -45,18 +44,21 @@ impl View {
     /// Looks from `directory`.
     pub fn new(directory: &Path) -> Self {
         let youngest = Cell::new(Times { mtime: i64::MIN, ctime: i64::MIN });
-        Self { directory: directory.to_owned(), names: RefCell::default(), youngest }
+        Self { directories: Directories::new(directory), names: RefCell::default(), youngest }
     }
 
     /// Returns the place of a name.
     pub fn path(&self, name: &[u8]) -> PathBuf {
-        self.directory.join(OsStr::from_bytes(name))
+        self.directories.place(name)
     }
 
     /// Says what lies under a name, links followed.
     pub fn lies(&self, name: &[u8]) -> Lies {
         if let Some(known) = self.names.borrow().get(name) {
             return *known;
+        }
+        if self.directories.lack(name) {
+            return Lies::Nothing;
         }
         let metadata = std::fs::metadata(self.path(name));
         if let Ok(metadata) = &metadata
@@ -68,6 +70,16 @@ impl View {
         let found = judge(metadata);
         self.names.borrow_mut().insert(name.to_vec(), found);
         found
+    }
+
+    /// Returns the directories as they were seen.
+    pub fn directories(&self) -> &Directories {
+        &self.directories
+    }
+
+    /// Keeps only the directories.
+    pub fn into_directories(self) -> Directories {
+        self.directories
     }
 
     /// Returns when the youngest of all files that were seen changed, by either time.

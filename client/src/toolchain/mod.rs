@@ -14,7 +14,7 @@ mod elf;
 mod record;
 mod stamp;
 
-pub use stamp::Stamp;
+pub use stamp::{Stamp, is_before};
 
 use crate::config::{CompilerCheck, CompilerType};
 use crate::home::Home;

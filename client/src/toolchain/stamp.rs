@@ -43,10 +43,25 @@ impl Stamp {
         self.mtime.max(self.ctime)
     }
 
+    /// Tells whether the file did not change since `start`, in ns since the Unix epoch by the clock of file times. A time without a part of a second
+    /// can be any within it: some file systems keep no finer ones.
+    pub fn is_before(&self, start: i64) -> bool {
+        [self.mtime, self.ctime].into_iter().all(|time| is_before(time, start))
+    }
+
     /// Tells whether the stamp can stand for the content that is read at `now`.
     pub fn is_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
         now - i128::from(self.newest()) >= SETTLED_NS
+    }
+}
+
+/// Tells whether a file time lies before `start`, wherever in its second it lies if it has no finer part.
+pub fn is_before(time: i64, start: i64) -> bool {
+    const SECOND: i64 = 1_000_000_000;
+    match time % SECOND {
+        0 => time.saturating_add(SECOND) <= start,
+        _ => time < start,
     }
 }
 
@@ -99,5 +114,22 @@ mod tests {
         }
         assert_eq!(Stamp::below(&opened, "a.h"), Stamp::of(&file));
         assert_eq!(Stamp::of(Path::new("/no/such/file")), None);
+    }
+
+    #[test]
+    fn a_time_without_a_part_of_a_second_can_be_any_within_it() {
+        const SECOND: i64 = 1_000_000_000;
+        let start = 7 * SECOND + 500;
+        for (time, before) in [
+            (7 * SECOND + 499, true),
+            (7 * SECOND + 500, false),
+            (7 * SECOND, false),
+            (6 * SECOND, true),
+            (8 * SECOND, false),
+            (i64::MIN, true),
+            (i64::MAX, false),
+        ] {
+            assert_eq!(is_before(time, start), before, "{time}");
+        }
     }
 }

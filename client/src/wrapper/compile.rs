@@ -22,6 +22,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Why a compile is not stored this time, and can be the next.
+const BY_CHANCE: [&str; 2] = ["modified_input_file", "store_write_error"];
+
 impl Setting<'_> {
     /// Serves the call or compiles it, and returns the exit code. Sets the tally's verdict unless it refuses.
     pub(super) fn serve(&self, tally: &mut Tally) -> Result<i32, Refusal> {
@@ -36,6 +39,9 @@ impl Setting<'_> {
         }
         if self.config.read_only_direct {
             return Err(Refusal::ours("read_only_direct"));
+        }
+        if let Some(direct) = direct.as_mut() {
+            self.watch(direct);
         }
         if let Some(direct) = direct.as_mut()
             && let Some(lists) = self.lists(direct)
@@ -164,7 +170,7 @@ impl Setting<'_> {
         link: Option<Link<'_>>,
         tally: &mut Tally,
     ) -> Result<i32, Refusal> {
-        if direct.as_ref().is_some_and(|direct| direct.keys.free.is_none()) && !self.config.recache {
+        if direct.as_ref().is_some_and(|direct| !self.text_serves_others(direct)) && !self.config.recache {
             self.preprocessing_did_not_pay();
         }
         let before = self.main_output();
@@ -200,15 +206,32 @@ impl Setting<'_> {
         let inputs = Inputs::begin();
         let before = self.main_output();
         let ran = self.run_compiler(self.color(), &lists.arguments(), tally)?;
+        let delivered = lists.deliver();
         if !ran.ending.is_success() {
+            if !lists.were_opened() {
+                self.note_need(direct);
+            }
             self.remove_partial(before, &ran);
             tally.not_stored("compile_failed");
             return Ok(self.end(&ran, tally));
         }
-        let known = self.know_from(lists, direct, inputs);
-        match known.and_then(|known| self.capture(&known, &ran).map(|captured| (known, captured))) {
-            Ok((known, captured)) => self.store(&known, &captured, Some(direct), store, link, tally),
+        if let Err(error) = delivered {
+            eprintln!("dccache: the dependency file cannot be written: {error}");
+            tally.not_stored("output_write_error");
+            tally.delivered = Some(1);
+            return Ok(1);
+        }
+        match self.know_from(lists, direct, inputs) {
+            Ok(known) => match self.capture(&known, &ran) {
+                Ok(captured) => self.store(&known, &captured, Some(direct), store, link, tally),
+                Err(reason) => tally.not_stored(reason),
+            },
             Err(reason) => tally.not_stored(reason),
+        }
+        if let Some(Verdict::NotStored(reason)) = &tally.verdict
+            && !BY_CHANCE.contains(&reason.as_str())
+        {
+            self.note_need(direct);
         }
         Ok(self.end(&ran, tally))
     }

@@ -4,7 +4,8 @@ use super::setting::{Setting, Tally};
 use crate::cpp::FileFacts;
 use crate::direct::chain::groups;
 use crate::direct::digests::{Access, Digests};
-use crate::direct::manifest::{Footprint, TimeMacros, Trial, hung, opened};
+use crate::direct::listing::Directories;
+use crate::direct::manifest::{Footprint, TimeMacros, Trial, Within, hung, opened};
 use crate::direct::observe::Observer;
 use crate::direct::search::{Chain, Groups};
 use crate::direct::view::View;
@@ -33,6 +34,10 @@ pub(super) struct Direct {
     pub(super) keys: ManifestKeys,
     /// Looks at inputs.
     pub(super) observer: Observer,
+    /// What lies in directories: before the compile, or after it where it taught something.
+    pub(super) directories: Directories,
+    /// The directories in which builds write, just before the compile.
+    pub(super) before: Directories,
     /// Where headers are looked for.
     pub(super) groups: Groups,
     /// The same, as it was before the compile.
@@ -102,7 +107,9 @@ impl Setting<'_> {
         let directories: Vec<_> = chain.directories().map(|directory| self.hung(directory)).collect();
         let keys = manifest_keys(&self.invocation, &ingredients, &self.places(), &directories);
         let named = (option_files, extra_files);
-        Some(Direct { keys, observer, groups, chain, named, derived: Vec::new() })
+        let directories = Directories::new(&self.directory);
+        let before = Directories::new(&self.directory);
+        Some(Direct { keys, observer, directories, before, groups, chain, named, derived: Vec::new() })
     }
 
     /// Hangs a name of the call on its root.
@@ -176,7 +183,7 @@ impl Setting<'_> {
             // Anybody may have pushed them: they lead nowhere but where this compile looks anyhow, and cost a bounded time.
             let places = [self.root.clone(), self.invocation.working_directory.clone()];
             let chain = direct.chain.directories().map(|directory| opened(&self.root, &self.hung(directory)));
-            let within: Vec<Vec<u8>> = places.into_iter().chain(chain).collect();
+            let within = Within::new(places.into_iter().chain(chain));
             direct.observer.limit(SUGGESTED_BYTES_MAX);
             for (manifest_key, manifest) in &manifests {
                 let found = self.derive(direct, *manifest_key, manifest, Some(&within));
@@ -214,12 +221,13 @@ impl Setting<'_> {
         direct: &mut Direct,
         manifest_key: ManifestKey,
         manifest: &Manifest,
-        within: Option<&[Vec<u8>]>,
+        within: Option<&Within>,
     ) -> Vec<(EntryKey, Footprint)> {
         let mut derived: Vec<(EntryKey, Footprint)> = Vec::new();
         let today = || self.today();
         let time = self.time_macros(&today);
-        let mut trial = Trial { root: &self.root, observer: &mut direct.observer, within, time: &time };
+        let (observer, directories) = (&mut direct.observer, &direct.directories);
+        let mut trial = Trial { root: &self.root, observer, within, directories, time: &time };
         let mut names = 0;
         for suggestion in &manifest.suggestions {
             names += suggestion.inputs.len() + suggestion.absent.len();

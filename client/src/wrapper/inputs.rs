@@ -4,16 +4,13 @@ use super::refusal::Refusal;
 use super::setting::Setting;
 use crate::config::Sloppiness;
 use crate::cpp::{FileFacts, image_reader};
-use crate::direct::observe::INPUT_MAX;
+use crate::direct::observe::read_regular;
 use crate::invocation::{Bypass, Reason};
 use crate::keying::root_path;
 use crate::process::coarse_now_ns;
-use crate::toolchain::Stamp;
+use crate::toolchain::{Stamp, is_before};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::RootPath;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// One file that decides the output.
@@ -66,7 +63,8 @@ impl Inputs {
     /// Reads a regular file, spelled `name` and found at `path`, and returns its digest.
     pub(super) fn read(&mut self, name: &[u8], path: PathBuf, look: Look) -> Result<Digest, Refusal> {
         let unreadable = || Refusal::because("unreadable_input", path.as_os_str().as_encoded_bytes());
-        let (content, stamp) = read_regular(&path).ok_or_else(unreadable)?;
+        let mut content = Vec::new();
+        let stamp = read_regular(&path, &mut content).ok_or_else(unreadable)?;
         if self.stdin == Some((stamp.device, stamp.inode)) {
             return Err(unreadable());
         }
@@ -98,7 +96,9 @@ impl Inputs {
                 (input.stamp.mtime, sloppiness.include_file_mtime),
                 (input.stamp.ctime, sloppiness.include_file_ctime),
             ];
-            times.iter().any(|(time, declared)| *time >= self.start && !(*declared && input.included))
+            times
+                .iter()
+                .any(|(time, declared)| !(is_before(*time, self.start) || *declared && input.included))
         };
         let holds = |input: &&Input| Stamp::of(&input.path) == Some(input.stamp) && !young(input);
         self.files.iter().find(|input| !holds(input)).map(|input| input.path.as_path())
@@ -126,17 +126,4 @@ impl Inputs {
         listed.dedup();
         listed
     }
-}
-
-fn read_regular(path: &Path) -> Option<(Vec<u8>, Stamp)> {
-    // Non-blocking: what was a regular file for the preprocessor can be a FIFO by now.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > INPUT_MAX {
-        return None;
-    }
-    let mut content = Vec::with_capacity(metadata.len() as usize + 1);
-    file.take(INPUT_MAX).read_to_end(&mut content).ok()?;
-    (content.len() as u64 == metadata.len()).then(|| (content, Stamp::from(&metadata)))
 }

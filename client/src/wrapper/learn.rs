@@ -14,11 +14,12 @@ use crate::invocation::KeyRole;
 use crate::process::wall_now;
 use crate::project;
 use crate::store::{Side, Store};
-use crate::toolchain::Stamp;
+use crate::toolchain::{Stamp, is_before};
 use dccache_protocol::codec::Format;
 use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath};
 use dccache_protocol::manifest::Manifest;
 use dccache_protocol::time::UnixMillis;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -56,17 +57,28 @@ impl Setting<'_> {
         let youngest = view.youngest();
         // A header in the future is not one that changed, for who says so; a change always shows in the other time.
         let young = [(youngest.ctime, false), (youngest.mtime, self.config.sloppiness.include_file_mtime)];
-        let moved = young.iter().any(|(time, declared)| *time >= known.inputs.start() && !declared);
+        let moved = young.iter().any(|(time, declared)| !is_before(*time, known.inputs.start()) && !declared);
         if moved || chain.as_ref() != Some(&direct.chain) || known.named != direct.named {
             return Err(Untaught::Moving);
         }
-        let footprint = proved.map_err(|_| Untaught::Unexplained)?;
+        let (footprint, absent) = proved.map_err(|_| Untaught::Unexplained)?;
+        let mut absent = absent.iter().map(Vec::as_slice);
+        if !self.stayed_absent(direct, &mut absent, view.directories(), known.inputs.start()) {
+            return Err(Untaught::Unexplained);
+        }
         let manifest = direct.keys.free.filter(|_| shared).unwrap_or(direct.keys.bound);
         let key = EntryKey::Direct(footprint.key(manifest));
+        direct.directories = view.into_directories();
         Ok(Learned { manifest, key, footprint })
     }
 
-    fn footprint(&self, direct: &mut Direct, known: &Known, view: &View) -> Result<Footprint, Unexplained> {
+    /// Works out what the compile read and, as spelled, what it did not find.
+    fn footprint(
+        &self,
+        direct: &mut Direct,
+        known: &Known,
+        view: &View,
+    ) -> Result<(Footprint, BTreeSet<Vec<u8>>), Unexplained> {
         let chain = Chain::new(&direct.groups, view).ok_or_else(|| Unexplained(b"-iquote".to_vec()))?;
         let sources = known
             .inputs
@@ -101,12 +113,12 @@ impl Setting<'_> {
             let path = self.hung(name);
             let observed = direct.observer.observe(&opened(&self.root, &path));
             // It was looked for before the compile, and is read only now.
-            let old = observed.filter(|observed| observed.stamp.newest() < known.inputs.start());
+            let old = observed.filter(|observed| observed.stamp.is_before(known.inputs.start()));
             let digest = old.and_then(|observed| keyed_digest(&observed, &time));
             inputs.push((path, digest.ok_or_else(|| Unexplained(name.clone()))?));
         }
         let absent = proof.absent.iter().map(|name| self.hung(name)).collect();
-        Ok(Footprint::new(inputs, absent))
+        Ok((Footprint::new(inputs, absent), proof.absent))
     }
 
     /// Lists the macros of the command line, `NAME` or `NAME=VALUE`.
@@ -116,7 +128,10 @@ impl Setting<'_> {
         let mut words = text.map(|argument| argument.bytes.as_slice());
         while let Some(word) = words.next() {
             match word {
-                b"-D" => macros.extend(words.next().map(<[u8]>::to_vec)),
+                b"-D" | b"--define-macro" => macros.extend(words.next().map(<[u8]>::to_vec)),
+                _ if word.starts_with(b"--define-macro=") => {
+                    macros.push(word[b"--define-macro=".len()..].to_vec());
+                }
                 _ if word.starts_with(b"-D") => macros.push(word[2..].to_vec()),
                 _ if word.starts_with(b"-Wp,") => {
                     let parts = word[4..].split(|&byte| byte == b',');
@@ -211,7 +226,7 @@ impl Setting<'_> {
             places.push(self.place(&self.invocation.working_directory)?);
         }
         let names = absent.iter().map(|(name, absence)| (name.as_slice(), *absence));
-        let guards = Guards::over(names, &self.directory, direct.observer.now())?;
+        let guards = Guards::over(names, &direct.directories, direct.observer.now())?;
         let devices = stamps.iter().map(|(path, stamp)| (path, stamp.device));
         let guarded = guards.guards.iter().filter_map(|guard| Some((&guard.directory, guard.stamp?.device)));
         let reliable = devices.chain(guarded).all(|(path, device)| direct.observer.is_reliable(device, path));

@@ -7,49 +7,88 @@ use super::inputs::{Inputs, Look};
 use super::lookup::Known;
 use super::refusal::Refusal;
 use super::setting::Setting;
-use crate::config::DependUse;
-use crate::cpp::FileFacts;
+use crate::config::{CompilerCheck, DependUse};
+use crate::cpp::{FileFacts, without_splices};
 use crate::depfile::{self, DependMode, DependRequest, Dialect, Phony};
 use crate::invocation::{KeyRole, Stage};
 use crate::keying::{Takes, obstacle, plain};
 use crate::toolchain::Stamp;
-use dccache_protocol::depend::Depend;
-use memchr::memmem::find;
-use rustix::fs::{MemfdFlags, memfd_create};
+use memchr::memmem::{find, find_iter};
+use rustix::fs::{Access, MemfdFlags, access, memfd_create};
+use rustix::process::{DumpableBehavior, dumpable_behavior};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of the assembler's list that are read: some names a file.
 const ASSEMBLER_LIST_MAX: u64 = 1 << 20;
 
-/// The lists that a compile is asked for: files in memory, which no full disk spoils and nobody has to remove.
+/// The lists that a compile is asked for: files in memory, which no full disk spoils, nobody else writes, and nobody has to remove.
 #[derive(Debug)]
 pub(super) struct Lists {
-    /// Our own dependency file, where the call asks for none.
-    own: Option<(File, DependRequest)>,
+    compiler: File,
+    /// What the compiler is asked for.
+    request: DependRequest,
+    /// Where the call wants the same list.
+    wanted: Option<PathBuf>,
     assembler: File,
     /// The source as it was before.
     source: Option<Stamp>,
+    /// Whether no other file of the source's name lay where the assembler looks.
+    stands_alone: bool,
 }
+
+/// What lies in a list that nobody opened: compilers cut a file when they open it.
+const UNTOUCHED: &[u8] = b"\0";
 
 impl Lists {
     /// Returns what is added to the command.
     pub(super) fn arguments(&self) -> Vec<OsString> {
-        let own = self.own.iter().flat_map(|(_, request)| request.arguments()).map(OsString::from_vec);
-        own.chain([OsString::from_vec([b"-Wa,--MD,".to_vec(), name_of(&self.assembler)].concat())]).collect()
+        let ours = name_of(&self.compiler);
+        let compiler = match self.wanted {
+            // The last one counts.
+            Some(_) => vec![b"-MF".to_vec(), ours],
+            None => self.request.arguments().collect(),
+        };
+        let assembler = [b"-Wa,--MD,".to_vec(), name_of(&self.assembler)].concat();
+        compiler.into_iter().chain([assembler]).map(OsString::from_vec).collect()
+    }
+
+    /// Returns the compiler's list; `None` while it wrote none.
+    fn written(&self) -> Option<Vec<u8>> {
+        let text = std::fs::read(OsStr::from_bytes(&name_of(&self.compiler))).ok()?;
+        (text != UNTOUCHED).then_some(text)
+    }
+
+    /// Tells whether the compiler could open its list, as far as that shows.
+    pub(super) fn were_opened(&self) -> bool {
+        self.written().is_some()
+    }
+
+    /// Writes the compiler's list where the call wants it, as the compiler would have.
+    ///
+    /// # Errors
+    /// It cannot be written: the compiler would have failed, too.
+    pub(super) fn deliver(&self) -> std::io::Result<()> {
+        match (&self.wanted, self.written()) {
+            (Some(path), Some(text)) => std::fs::write(path, text),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Makes a file in memory.
+/// Makes a file in memory; `None` where its name leads a child elsewhere: `/proc` can be absent, or that of other process numbers.
 fn in_memory() -> Option<File> {
     let file = File::from(memfd_create("dccache-list", MemfdFlags::CLOEXEC).ok()?);
-    // Where /proc is another one's or none, nobody can open it.
-    Path::new(OsStr::from_bytes(&name_of(&file))).exists().then_some(file)
+    file.write_all_at(UNTOUCHED, 0).ok()?;
+    let (own, named) =
+        (file.metadata().ok()?, Path::new(OsStr::from_bytes(&name_of(&file))).metadata().ok()?);
+    ((own.dev(), own.ino()) == (named.dev(), named.ino())).then_some(file)
 }
 
 /// Names a file of ours for a child, which has no descriptor of it.
@@ -66,46 +105,65 @@ impl Setting<'_> {
         let wanted = match self.config.depend_mode {
             DependUse::Always => true,
             DependUse::Never => false,
-            // Where others can be served by what is stored, the text is what proves it.
-            DependUse::Auto => direct.keys.free.is_none() && !self.preprocessing_pays(),
+            DependUse::Auto => !self.text_serves_others(direct) && !self.preprocessing_pays(),
         };
         if !wanted || self.config.read_only || self.config.recache || self.config.remote_only {
             return None;
         }
+        if self.needs_the_text(direct) || !can_be_listed_to() {
+            return None;
+        }
         let invocation = &self.invocation;
         let short = |request: &DependRequest| request.mode == DependMode::User;
+        let handed_on = |word: &OsString| word.as_bytes().starts_with(b"-Wp,");
         let fit = !invocation.kind.is_clang()
             && invocation.preprocessor.is_some()
             && !invocation.language.is_assembly()
             && invocation.stage == Stage::Object
             && !invocation.facts.lto
+            && self.config.compiler_check == CompilerCheck::Content
             && self.toolchain.gnu_assembler
             && self.config.prefix_command.is_empty()
+            && !self.arguments.iter().any(handed_on)
             && !invocation.depend.as_ref().is_some_and(short);
         if !fit {
             return None;
         }
-        let own = match invocation.depend {
-            Some(_) => None,
+        let compiler = in_memory()?;
+        let (request, wanted) = match &invocation.depend {
+            Some(asked) => (asked.clone(), Some(self.path(&asked.path))),
             None => {
-                let file = in_memory()?;
-                let path = name_of(&file);
+                let path = name_of(&compiler);
                 let (mode, phony, dialect) = (DependMode::All, Phony::Omitted, Dialect::Gcc);
-                Some((file, DependRequest { mode, phony, dialect, path, targets: vec![b"x".to_vec()] }))
+                (DependRequest { mode, phony, dialect, path, targets: vec![b"x".to_vec()] }, None)
             }
         };
+        if wanted.as_deref().is_some_and(|path| !can_be_written(path)) {
+            return None;
+        }
         let source = Stamp::of(&self.path(&invocation.source));
-        Some(Lists { own, assembler: in_memory()?, source })
+        let stands_alone = self.source_stands_alone(direct);
+        Some(Lists { compiler, request, wanted, assembler: in_memory()?, source, stands_alone })
+    }
+
+    /// Whether only the text can prove that other checkouts may be served by the result: the command lets them, and names files by the root.
+    pub(super) fn text_serves_others(&self, direct: &Direct) -> bool {
+        let arguments = self.invocation.arguments.iter().map(|argument| argument.bytes.as_slice());
+        let mut names =
+            arguments.chain(direct.chain.directories()).chain([self.invocation.source.as_slice()]);
+        direct.keys.free.is_some() && names.any(|name| find(name, &self.root).is_some())
     }
 
     /// Finds out from the lists of a compile what a preprocessor run would have told before it. The name is why it is not stored.
     pub(super) fn know_from(
         &self,
         lists: &Lists,
-        direct: &Direct,
+        direct: &mut Direct,
         mut inputs: Inputs,
     ) -> Result<Known, &'static str> {
-        let depend = self.compiler_list(lists).ok_or("unsupported_dependency_file")?;
+        let text = lists.written().ok_or("unsupported_dependency_file")?;
+        let depend =
+            depfile::capture(&text, &lists.request, &self.root).ok_or("unsupported_dependency_file")?;
         let names = depend.paths.iter().map(|path| depfile::spelled(path, &self.root));
         let mut seen = HashSet::new();
         let names: Vec<Vec<u8>> = names.filter(|name| seen.insert(plain(name).to_vec())).collect();
@@ -113,11 +171,13 @@ impl Setting<'_> {
             inputs.read(name, self.path(name), Look::Source).map_err(reason)?;
         }
         let source = inputs.files.iter().find(|input| plain(&input.name) == plain(&self.invocation.source));
-        if source.map(|source| source.stamp) != lists.source || self.is_moving(direct, &names, inputs.start())
+        if source.map(|source| source.stamp) != lists.source
+            || !self.led_there(direct, &names, inputs.start())
+            || !inputs.files.iter().all(|input| direct.observer.is_reliable(input.stamp.device, &input.name))
         {
             return Err("modified_input_file");
         }
-        self.check_assembler_list(lists)?;
+        self.check_assembler_list(lists, direct)?;
         inputs.facts = inputs.facts.and(self.argument_facts());
         if self.config.sloppiness.time_macros {
             inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
@@ -135,7 +195,7 @@ impl Setting<'_> {
             keys: None,
             inputs,
             color: self.color(),
-            listed: None,
+            listed: lists.wanted.is_some().then_some(depend),
             takes: Takes::Headers,
             named,
             provable: true,
@@ -144,18 +204,9 @@ impl Setting<'_> {
         })
     }
 
-    /// Reads the list of the compiler: our own, or the one that the call asks for.
-    fn compiler_list(&self, lists: &Lists) -> Option<Depend> {
-        let (path, request) = match (&lists.own, &self.invocation.depend) {
-            (Some((_, own)), _) => (PathBuf::from(OsStr::from_bytes(&own.path)), own),
-            (None, Some(asked)) => (self.path(&asked.path), asked),
-            (None, None) => return None,
-        };
-        depfile::capture(&std::fs::read(path).ok()?, request, &self.root)
-    }
-
-    /// Requires that the assembler read nothing but what the compiler wrote. The source is in its list, too, since the compiler names it.
-    fn check_assembler_list(&self, lists: &Lists) -> Result<(), &'static str> {
+    /// Requires that the assembler read nothing but what the compiler wrote. The source is in its list, too, since the compiler names it, by its
+    /// last part only.
+    fn check_assembler_list(&self, lists: &Lists, direct: &Direct) -> Result<(), &'static str> {
         let mut text = Vec::new();
         let file = File::open(OsStr::from_bytes(&name_of(&lists.assembler)));
         let read = file.and_then(|file| file.take(ASSEMBLER_LIST_MAX).read_to_end(&mut text));
@@ -163,7 +214,9 @@ impl Setting<'_> {
             read.ok().and_then(|_| depfile::prerequisites(&text)).ok_or("unsupported_assembler_list")?;
         let piped = self.arguments.iter().any(|argument| argument == "-pipe");
         let (last, others) = names.split_last().ok_or("unsupported_assembler_list")?;
-        let is_source = |name: &[u8]| plain(name) == plain(&self.invocation.source);
+        let source = plain(&self.invocation.source);
+        let stands_alone = lists.stands_alone && self.source_stands_alone(direct);
+        let is_source = |name: &[u8]| plain(name) == source || (stands_alone && name == last_part(source));
         let temporary = !piped && is_temporary(last);
         match others.iter().all(|name| is_source(name)) && (temporary || is_source(last)) {
             true => Ok(()),
@@ -171,37 +224,15 @@ impl Setting<'_> {
         }
     }
 
-    /// Whether a directory on the way to a file could have become another one since the start. The directories of the search, the source's and
-    /// the working directory are the same ones as before; links are not followed up.
-    fn is_moving(&self, direct: &Direct, names: &[Vec<u8>], start: i64) -> bool {
-        let here = Stamp::of(Path::new(".")).map(|found| (found.device, found.inode));
-        if here != Stamp::of(&self.directory).map(|found| (found.device, found.inode)) {
-            return true;
-        }
-        let mut bases: Vec<&[u8]> =
-            direct.chain.directories().map(|name| name.strip_suffix(b"/").unwrap_or(name)).collect();
-        bases.extend(
-            self.invocation
-                .source
-                .iter()
-                .rposition(|&byte| byte == b'/')
-                .map(|at| &self.invocation.source[..at]),
-        );
-        let mut settled: HashSet<&[u8]> = HashSet::new();
-        names.iter().any(|name| {
-            let below =
-                |base: &&&[u8]| name.strip_prefix(**base).is_some_and(|rest| rest.first() == Some(&b'/'));
-            let base = bases.iter().filter(below).map(|base| base.len() + 1).max().unwrap_or(0);
-            let ends = memchr::memchr_iter(b'/', &name[base..]).map(|at| base + at).chain([name.len()]);
-            let mut parts = ends.map(|end| &name[..end]).filter(|part| !part.is_empty());
-            parts.any(|part| settled.insert(part) && !self.is_settled(part, part.len() == name.len(), start))
+    /// Whether no other file can be meant by the last part of the source's name, wherever the assembler looks for it.
+    fn source_stands_alone(&self, direct: &Direct) -> bool {
+        let identity = |path: PathBuf| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+        let source = identity(self.path(&self.invocation.source));
+        let name = last_part(&self.invocation.source);
+        direct.chain.directories().all(|directory| {
+            let found = identity(self.path(directory).join(OsStr::from_bytes(name)));
+            found.is_none() || found == source
         })
-    }
-
-    /// Whether a file is no link, and a directory no link either and older than the start.
-    fn is_settled(&self, part: &[u8], is_file: bool, start: i64) -> bool {
-        let Ok(found) = std::fs::symlink_metadata(self.path(part)) else { return false };
-        !found.is_symlink() && (is_file || Stamp::from(&found).newest() < start)
     }
 
     /// Whether nothing of the directories can show in the text of the compile, which nobody has seen: no file is called by a name below
@@ -215,6 +246,26 @@ impl Setting<'_> {
         let names = sources.map(|input| input.name.as_slice());
         let mut all = names.chain(written).chain(macros.map(|argument| argument.bytes.as_slice()));
         all.all(|bytes| find(bytes, root).is_none())
+    }
+}
+
+/// Whether other processes of this user can open files of ours: a program that may not be read, or has capabilities, hides its descriptors even from
+/// its children.
+fn can_be_listed_to() -> bool {
+    dumpable_behavior().is_ok_and(|dumpable| dumpable == DumpableBehavior::Dumpable)
+}
+
+/// Whether a file can be made or overwritten in place.
+fn can_be_written(path: &Path) -> bool {
+    match path.metadata() {
+        Ok(found) => found.is_file() && access(path, Access::WRITE_OK).is_ok(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // A link to nowhere is made whole by writing through it.
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            path.symlink_metadata().is_err()
+                && access(directory.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK).is_ok()
+        }
+        Err(_) => false,
     }
 }
 
@@ -239,10 +290,53 @@ fn is_temporary(name: &[u8]) -> bool {
     })
 }
 
-/// Whether a line directive, `#line N "FILE"` or `# N "FILE"`, can be in a file.
+/// Returns what follows the last slash of a name.
+fn last_part(name: &[u8]) -> &[u8] {
+    name.rsplit(|&byte| byte == b'/').next().unwrap_or(name)
+}
+
+/// Whether a line directive, `#line N "FILE"` or `# N "FILE"`, can be in a file: such a mark, its digraph or trigraph, with nothing before it in
+/// its line but blanks, or the end of a comment.
 fn names_another_file(content: &[u8]) -> bool {
-    memchr::memchr_iter(b'#', content).any(|at| {
-        let rest = content[at + 1..].trim_ascii_start();
-        rest.starts_with(b"line") || rest.first().is_some_and(u8::is_ascii_digit)
-    })
+    let content = &*without_splices(content);
+    let directive = |at: usize, length: usize| {
+        let before =
+            content[..at].iter().rev().find(|byte| !matches!(**byte, b' ' | b'\t' | 0x0B | 0x0C | b'\r'));
+        let rest = content[at + length..].trim_ascii_start();
+        // Behind a comment, or a line that is continued, anything may stand.
+        let obscure = rest.starts_with(b"/*") || rest.starts_with(b"??/");
+        matches!(before, None | Some(b'\n' | b'/'))
+            && (obscure || rest.starts_with(b"line") || rest.first().is_some_and(u8::is_ascii_digit))
+    };
+    let found = |mark: &[u8]| find_iter(content, mark).any(|at| directive(at, mark.len()));
+    memchr::memchr_iter(b'#', content).any(|at| directive(at, 1)) || found(b"%:") || found(b"??=")
+        // A line that a trigraph continues.
+        || find(content, b"??/\n").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_directive_is_seen_however_it_is_written_and_other_marks_are_none() {
+        for line in [
+            "#line 3 \"a\"",
+            "# 3 \"a\"",
+            "  #  line 3",
+            "/* x */ # 3 \"a\"",
+            "%: 3 \"a\"",
+            "??=line 3",
+            "#\\\nline 3",
+            "#/**/line 3",
+        ] {
+            assert!(names_another_file(format!("int x;\n{line}\n").as_bytes()), "{line}");
+            assert!(names_another_file(line.as_bytes()), "{line}");
+        }
+        for line in
+            ["// see tables.html#65", "#include <a>", "#define S(x) #x", "a #3", "#pragma once", "%d#1"]
+        {
+            assert!(!names_another_file(format!("int x;\n{line}\n").as_bytes()), "{line}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod inputs;
 mod learn;
 mod listed;
 mod lookup;
+mod moving;
 mod pays;
 mod precompiled;
 mod prefix;
@@ -38,6 +39,7 @@ use crate::toolchain::{self, Toolchain};
 use dccache_protocol::keys::SealedName;
 use prefix::Start;
 use refusal::Refusal;
+use rustix::process::{Resource, getrlimit};
 use setting::{Setting, Tally};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -64,8 +66,8 @@ impl std::fmt::Debug for Typed<'_> {
 /// Serves or runs a compile and returns the exit code of the process.
 pub fn compile(typed: &Typed<'_>) -> i32 {
     let path = std::env::var_os("PATH");
-    if !standard_streams_are_open() || is_ignored(libc::SIGCHLD) {
-        // Files that we open would take the numbers of the streams; and nobody could learn how a child ended.
+    if !standard_streams_are_open() || is_ignored(libc::SIGCHLD) || files_are_limited() {
+        // Files that we open would take the numbers of the streams; nobody could learn how a child ended; a limit kills who writes beyond it.
         return found(typed.find, path.as_deref(), |compiler| untouched(compiler, &typed.arguments, &[]));
     }
     // A defect of ours says nothing on stderr and ends like any other fault.
@@ -110,6 +112,14 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
         Some(home) => cached(&Call { home, loaded: &loaded, compiler, arguments: &typed.arguments, sealed }),
         None => untouched(compiler, &typed.arguments, &config.prefix_command),
     })
+}
+
+/// Largest size of a file, in bytes, that a limit must allow: tables are written some MiB behind their beginning, and entries are a little larger than the
+/// outputs, which the compiler must be able to write itself.
+const FILE_MIN: u64 = 1 << 30;
+
+fn files_are_limited() -> bool {
+    getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < FILE_MIN)
 }
 
 /// What the fast way gave.

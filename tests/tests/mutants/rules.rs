@@ -17,6 +17,10 @@ const LOOKUP: &str = "client/src/wrapper/lookup.rs";
 const PRECOMPILED: &str = "client/src/wrapper/precompiled.rs";
 const KEYING: &str = super::table::GATHERED;
 const SERVE: &str = "client/src/wrapper/sealed.rs";
+const SPELLING: &str = "client/src/direct/spelling.rs";
+const LISTING: &str = "client/src/direct/listing.rs";
+const MOVING: &str = "client/src/wrapper/moving.rs";
+const LISTED: &str = "client/src/wrapper/listed.rs";
 const STAMP: &str = "client/src/toolchain/stamp.rs";
 
 const fn rule(
@@ -32,6 +36,10 @@ const fn rule(
 
 const fn direct(name: &'static str) -> Test {
     Test { package: "dccache", target: "direct", name }
+}
+
+const fn depend(name: &'static str) -> Test {
+    Test { package: "dccache", target: "depend", name }
 }
 
 const fn taken(name: &'static str) -> Test {
@@ -81,13 +89,12 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("a .pch may be no directory", GUARD, "", "name.ends_with(b\".pch\")", "false", FORCED),
     rule("no header", GUARD, "Self::NoHeader => ", "is_nothing(path)", "true", APPEARS),
     rule("nothing at all", GUARD, "Self::Nothing => ", "path.metadata().is_err()", "true", unit("direct::guard::tests::where_nothing_may_lie_a_directory_counts_as_well")),
-    rule("links to nowhere stand alone", GUARD, "", "first.symlink_metadata().is_ok_and(|found| found.is_symlink())", "false", LINK),
+    rule("links to nowhere stand alone", GUARD, "!directories.lack(first) && ", "is_link(directories.place(first))", "false", LINK),
     rule("links to nowhere are looked at", GUARD, "", "!all_absent(working_directory, &self.singles)", "false", LINK),
-    rule("links to nowhere are looked at when guarded", GUARD, "self.guards.iter().all(below) && ", "all_absent(working_directory, &self.singles)", "true", unit("direct::guard::tests::a_link_to_nowhere_that_comes_to_life_is_seen_though_its_directory_stays")),
     rule("a guard compares stamps", GUARD, "", "Stamp::of(&directory) == guard.stamp", "true", EARLIER),
     rule("a young directory guards nothing", GUARD, "|stamp| ", "stamp.is_settled(now)", "true", unit("direct::guard::tests::a_young_directory_is_looked_at_name_by_name")),
     rule("names are looked at below another stamp", GUARD, "", "!all_absent(&directory, &guard.names)", "false", EARLIER),
-    rule("names are looked at when guarded", GUARD, "", "guards.names_are_absent(working_directory).then_some(guards)", "Some(guards)", APPEARS),
+    rule("names are looked at when guarded", GUARD, "if ", "!directories.hold(name, absence)", "false", APPEARS),
 
     // What a sealed record stands on.
     rule("a record that is broken", SERVE, "", "sealed.standing(directory) == Standing::Broken", "false", EARLIER),
@@ -119,6 +126,22 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("the working directory as spelled", LEARN, "", "places.push(self.place(&self.invocation.working_directory)?);", "", sealed("a_working_directory_that_is_spelled_by_a_link_is_the_one_that_counts")),
     rule("file systems that make up stamps, sealed", LEARN, "let reliable = ", "devices.chain(guarded).all(|(path, device)| direct.observer.is_reliable(device, path))", "true", sealed("what_no_stamp_stands_for_is_never_sealed")),
 
+    // What a listing says is absent.
+    rule("names without case", LISTING, "!", "names.contains(&last.to_ascii_lowercase())", "names.contains(last)", unit("direct::listing::tests::a_directory_that_is_asked_often_is_listed_and_its_names_are_told_apart_without_case")),
+    rule("names beyond ASCII", LISTING, "if ", "!name.is_ascii() ||", "", unit("direct::listing::tests::what_cannot_be_listed_for_certain_is_looked_at_by_itself")),
+    rule("file systems that show not all", LISTING, "if ", "!RELIABLE.contains(&(system.f_type as u64))", "false", unit("direct::listing::tests::what_cannot_be_listed_for_certain_is_looked_at_by_itself")),
+
+    // What stays while the compiler runs.
+    rule("absent names were absent before", MOVING, "", "direct.before.lacked(*identity, first)", "true", depend("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
+    rule("directories that changed since", MOVING, "match ", "stamp.is_before(start)", "true", depend("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
+    rule("directories that are still the same", MOVING, "", "direct.before.stay()\n            && self.bases(direct)", "self.bases(direct)", depend("a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed")),
+    rule("times without a part of a second", STAMP, "0 => ", "time.saturating_add(SECOND) <= start", "time < start", unit("toolchain::stamp::tests::a_time_without_a_part_of_a_second_can_be_any_within_it")),
+    rule("a file of the source's name", LISTED, "", "stands_alone && name == last_part(source)", "name == last_part(source)", depend("a_file_of_the_sources_own_name_that_the_assembler_reads_is_noticed")),
+    rule("a list that only looks like ours", LISTED, "", "(own.dev(), own.ino()) == (named.dev(), named.ino())", "true", depend("lists_are_not_written_into_what_only_looks_like_ours")),
+    rule("directives that name a file", LISTED, "", "inputs.files.iter().filter_map(|input| input.content.as_deref()).any(names_another_file)", "false", depend("what_cannot_be_stored_by_lists_is_preprocessed_from_then_on")),
+    rule("what the assembler reads", LISTED, "", "self.check_assembler_list(lists, direct)?;", "", depend("what_the_assembler_reads_is_not_stored_however_it_is_written")),
+    rule("commands that need the text", LISTED, "if ", "self.needs_the_text(direct) ||", "", depend("what_cannot_be_stored_by_lists_is_preprocessed_from_then_on")),
+
     // When a stamp stands for a content.
     rule("a change of the inode makes young", STAMP, "", "self.mtime.max(self.ctime)", "self.mtime", sealed("what_is_too_young_is_never_sealed")),
     rule("a change of the content makes young", STAMP, "", "self.mtime.max(self.ctime)", "self.ctime", sealed("what_is_too_young_is_never_sealed")),
@@ -126,7 +149,7 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("a known digest of a young stamp", OBSERVE, "if ", "stamp.is_settled(self.now)", "true", KNOWN),
     rule("a young stamp is kept", OBSERVE, "let settled = ", "stamp.is_settled(self.now)", "true", KNOWN),
     rule("file systems that make up stamps, known", OBSERVE, "", "self.is_reliable(stamp.device, path)", "true", unit("direct::observe::tests::a_stamp_of_a_file_system_that_makes_them_up_is_never_trusted")),
-    rule("a file that changes while it is looked at", OBSERVE, "", "Stamp::from(&metadata) != *stamp", "false", unit("direct::observe::tests::a_file_that_changes_while_it_is_looked_at_is_not_read")),
+    rule("a file that changes while it is looked at", OBSERVE, "", "read_regular(path, &mut self.content) == Some(*stamp)", "read_regular(path, &mut self.content).is_some()", unit("direct::observe::tests::a_file_that_changes_while_it_is_looked_at_is_not_read")),
     rule("files that are made when they are read", OBSERVE, "", "NO_FILES.iter().any(|directory| path.starts_with(directory))", "false", unit("direct::observe::tests::nothing_but_regular_files_is_opened")),
     rule("a slot's tag", DIGESTS, "", "slot[..16] == tag", "true", unit("direct::digests::tests::a_full_table_forgets_and_never_mixes_up")),
     rule("a slot's check", DIGESTS, "", "slot[52..] == self.check(slot)", "true", unit("direct::digests::tests::torn_and_foreign_slots_read_as_nothing")),
@@ -141,10 +164,12 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("times of day", MANIFEST, "TimeMacros::Today(_) if ", "clock || timestamp", "false", KEYED),
     rule("dates", MANIFEST, "TimeMacros::Today(today) if ", "date", "false", KEYED),
     rule("times on the command line", DIRECT, "", "facts.date || facts.time || facts.timestamp", "false", holes("time_macros_of_the_command_line_and_pasted_ones_are_never_stale")),
-    rule("suggested names are absent", MANIFEST, "", "Absence::of_header(&path).holds(Path::new(OsStr::from_bytes(&path)))", "true", NO_NAME),
-    rule("suggested paths stay within", MANIFEST, "", "path.starts_with(&normal(directory))", "true", unit("direct::manifest::tests::paths_of_suggestions_stay_within_their_directories_however_they_are_spelled")),
+    rule("suggested names are absent", MANIFEST, "", "self.directories.hold(&path, Absence::of_header(&path))", "true", NO_NAME),
+    rule("suggested paths stay within", MANIFEST, "", "path.strip_prefix(directory.as_slice()).is_some_and(below)", "true", unit("direct::manifest::tests::paths_of_suggestions_stay_within_their_directories_however_they_are_spelled")),
 
     // What the search for headers tried.
+    rule("questions that are put together", SPELLING, "", "pasted.then_some(\"a part of __has_include\")", "None", holes("questions_for_headers_that_are_put_together_are_noticed")),
+    rule("bytes that compilers skip", SPELLING, "", "find(content, b\"??/\").is_some() || memchr::memchr(0, content).is_some()", "false", holes("includes_that_odd_bytes_hide_from_a_search_are_noticed")),
     rule("names in directives", PROVE, "", "self.include(spelling, Some(file.path))?;", "", PROBED),
     rule("what cannot be read off", PROVE, "if let Some(what) = ", "spellings.opaque", "None", QUESTIONS),
     rule("questions", PROVE, "", "self.query(spelling, file.path)?;", "", ASKED),

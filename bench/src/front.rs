@@ -191,13 +191,13 @@ impl Front {
     /// Removes local state. An sccache that is given another storage has none.
     pub(crate) fn forget(&self, what: Forget) -> anyhow::Result<()> {
         match (&self.state, what) {
-            (State::Directory(directory), Forget::Objects | Forget::All) => Ok(remove(directory)?),
+            (State::Directory(directory), Forget::Objects | Forget::All) => Ok(empty(directory)?),
             (State::Workstation(workstation), Forget::Objects | Forget::All) => {
                 for entry in std::fs::read_dir(workstation.directory()).into_iter().flatten().flatten() {
                     let name = entry.file_name();
                     let is_kept = what == Forget::Objects && named(&name, DIGESTS);
                     if is_of_the_store(&name) && !is_kept {
-                        remove(&entry.path())?;
+                        empty(&entry.path())?;
                     }
                 }
                 Ok(())
@@ -281,6 +281,17 @@ pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+/// Removes every file at or below a path and leaves the directories: a store that is empty, on a machine that had one before.
+fn empty(path: &Path) -> std::io::Result<()> {
+    if !path.is_dir() {
+        return remove(path);
+    }
+    for entry in std::fs::read_dir(path)? {
+        empty(&entry?.path())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //!
 //! Invariant: nothing before the decision touches the command-line parser, a runtime or a log.
 
+use crate::ccache;
 use crate::commands;
 use crate::config::is_setting;
 use crate::resolve::{behind_link, resolve};
-use crate::wrapper;
+use crate::wrapper::{self, Own};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -17,6 +18,8 @@ enum Typed {
     Command(Vec<OsString>),
     /// `dccache [KEY=VALUE ...] COMPILER ...`.
     Compiler { settings: Vec<OsString>, word: OsString, arguments: Vec<OsString> },
+    /// Called as `ccache`.
+    Ccache(Vec<OsString>),
     /// Called by a compiler's name.
     Link { name: OsString, arguments: Vec<OsString> },
 }
@@ -30,14 +33,16 @@ pub fn run(argv: Vec<OsString>) -> i32 {
             wrapper::compile(&wrapper::Typed {
                 words: before.chain(["".as_ref(), word.as_os_str()]).collect(),
                 find: &|path| resolve(&word, path),
-                settings: settings.clone(),
+                rules: &Own(settings.clone()),
                 arguments,
             })
         }
+        Typed::Ccache(argv) => ccache::run(argv),
+        Typed::Link { name, arguments } if ccache::is_behind_link() => ccache::run_link(&name, arguments),
         Typed::Link { name, arguments } => wrapper::compile(&wrapper::Typed {
             words: vec!["link".as_ref(), "".as_ref(), &name],
             find: &|path| behind_link(&name, path),
-            settings: Vec::new(),
+            rules: &Own(Vec::new()),
             arguments,
         }),
     }
@@ -46,7 +51,10 @@ pub fn run(argv: Vec<OsString>) -> i32 {
 fn classify(argv: Vec<OsString>) -> Typed {
     let called = argv.first().map(|name| base_name(name).to_owned()).unwrap_or_default();
     let ours = called.as_bytes();
-    if !ours.is_empty() && !ours.starts_with(b"dccache") && ours != b"ccache" {
+    if ccache::is_name(ours) {
+        return Typed::Ccache(argv);
+    }
+    if !ours.is_empty() && !ours.starts_with(b"dccache") {
         return Typed::Link { name: called, arguments: argv.into_iter().skip(1).collect() };
     }
     match argv.get(1).map(|word| word.as_bytes()) {
@@ -135,6 +143,6 @@ mod tests {
             let path = format!("/opt/links/{name}");
             assert!(matches!(typed(&[&path, "stats"]), Typed::Link { name: found, .. } if found == name));
         }
-        assert!(matches!(typed(&["ccache", "gcc"]), Typed::Compiler { .. }));
+        assert!(matches!(typed(&["/opt/ccache", "stats"]), Typed::Ccache(_)));
     }
 }

@@ -1,6 +1,7 @@
 //! A compiler cache cluster: wrapper, agent and command line.
 
 pub mod agent;
+pub mod ccache;
 pub mod cluster;
 pub mod commands;
 pub mod config;

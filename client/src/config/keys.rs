@@ -47,6 +47,14 @@ impl Key {
         KEYS.iter().find(|key| key.name == name)
     }
 
+    /// Sets it from text, whoever says it.
+    ///
+    /// # Errors
+    /// The text is not allowed.
+    pub(crate) fn put(&self, config: &mut Config, text: &str) -> Result<(), ()> {
+        (self.set)(config, text)
+    }
+
     /// Sets it from text that is allowed.
     #[cfg(test)]
     pub(crate) fn apply(&self, config: &mut Config, text: &str) {

@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Variables that can change what a command gives or which program it is, beside those of [`PREFIXES`].
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 27] = [
     "COLUMNS",
     "COMPILER_PATH",
     "CPATH",
@@ -46,6 +46,7 @@ const VARIABLES: [&str; 26] = [
     "TERM_URLS",
     "TZ",
     "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
 ];
 
 /// Beginnings of the names of further ones: our own, and the families of compilers, loader and locale.
@@ -146,7 +147,8 @@ pub enum Terminal {
     No,
 }
 
-fn counts(name: &[u8]) -> bool {
+/// Tells whether the name of a record holds a variable.
+pub(crate) fn counts(name: &[u8]) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
         || VARIABLES.iter().any(|variable| variable.as_bytes() == name)
 }

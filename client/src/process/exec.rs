@@ -1,20 +1,18 @@
 //! Becoming the compiler: nothing of argv, environment, descriptors, mask and dispositions is touched.
 
-use super::dispositions;
+use super::{child, dispositions};
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 /// Replaces this process by `program`, called as `name` with `arguments`.
 ///
 /// # Errors
 /// Why the program could not be executed; on success it does not return.
 pub fn exec(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Infallible> {
-    let mut command = Command::new(program);
-    command.arg0(name).args(arguments);
+    let mut command = child::call(program, name, arguments);
     dispositions::keep_sigpipe(&mut command);
     Err(command.exec())
 }

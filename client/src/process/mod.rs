@@ -1,5 +1,6 @@
 //! Starting compilers: untouched in our place, or as a child whose streams are captured.
 
+mod child;
 mod clock;
 mod death;
 mod dispositions;
@@ -7,6 +8,7 @@ mod exec;
 mod preprocess;
 mod run;
 
+pub use child::speak_as_ccache;
 pub use clock::{coarse_now_ns, local_date, wall_now};
 pub use death::{Ending, die_like};
 pub use dispositions::{ignore_sigpipe, is_ignored};

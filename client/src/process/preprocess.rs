@@ -1,13 +1,12 @@
 //! Running the preprocessor, and asking the compiler about itself.
 
-use super::dispositions;
+use super::{child, dispositions};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Largest preprocessed text that is looked at, in bytes; more than ten times the largest known translation units.
 /// Above it the compiler runs untouched, so that a runaway macro cannot fill the memory twice.
@@ -42,11 +41,12 @@ pub fn preprocess(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::R
     let mut messages = File::from(memfd_create("dccache-messages", MemfdFlags::CLOEXEC)?);
     // Empty for whoever reads it, as /dev/null is. As standard input it needs no number that other children could inherit.
     let mut listing = File::from(memfd_create("dccache-listing", MemfdFlags::CLOEXEC)?);
-    let mut command = Command::new(program);
-    command.arg0(name).args(arguments);
+    let mut command = child::call(program, name, arguments);
+    let lent = child::lend_stderr(&mut command);
     command.stdin(listing.try_clone()?).stdout(Stdio::piped()).stderr(messages.try_clone()?);
     dispositions::keep_sigpipe(&mut command);
     let mut child = command.spawn()?;
+    drop(lent);
     let mut text = Vec::with_capacity(TEXT_GUESS);
     if let Some(pipe) = child.stdout.take() {
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES);
@@ -87,8 +87,8 @@ pub fn answer_of(
     arguments: &[OsString],
     hidden: &[&str],
 ) -> io::Result<Option<Answer>> {
-    let mut command = Command::new(program);
-    command.arg0(name).args(arguments).env("LC_ALL", "C").stdin(Stdio::null());
+    let mut command = child::call(program, name, arguments);
+    command.env("LC_ALL", "C").stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     for name in hidden {
         command.env_remove(name);

@@ -1,5 +1,6 @@
 //! Running the compiler once: its streams go out as it writes them, and are kept for the store.
 
+use super::child;
 use super::death::Ending;
 use super::dispositions::{self, PassOn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -8,9 +9,8 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Most bytes kept of one stream. A compile that says more is passed on in full and not stored.
@@ -47,8 +47,9 @@ pub struct Ran {
 /// # Errors
 /// Why it could not be started; nothing has run then.
 pub fn run(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<Ran> {
-    let mut command = Command::new(program);
-    command.arg0(name).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = child::call(program, name, arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let lent = child::lend_stderr(&mut command);
     dispositions::keep_sigpipe(&mut command);
     let start = Instant::now();
     let signals = PassOn::install();
@@ -59,6 +60,7 @@ pub fn run(program: &Path, name: &OsStr, arguments: &[OsString]) -> io::Result<R
             return Err(error);
         }
     };
+    drop(lent);
     signals.to(child.id());
     let (mut stdout, mut stderr) = relay(&mut child);
     if (stdout.source.is_some() || stderr.source.is_some()) && was_killed(&child) {

@@ -180,7 +180,8 @@ impl Setting<'_> {
         let response_file = self.arguments.iter().any(|argument| argument.as_bytes().starts_with(b"@"));
         let settled = self.toolchain.stamps.iter().all(|(_, stamp)| stamp.is_settled(now));
         // The fast way knows no log, writes what it delivers, and looks nowhere but here.
-        let plain = self.config.log_file.is_none()
+        let plain = self.in_force.steady
+            && self.config.log_file.is_none()
             && self.config.transfer().is_none()
             && !self.config.remote_only
             && !self.config.reshare;
@@ -201,7 +202,7 @@ impl Setting<'_> {
         let mut absent: Vec<AbsentName> = headers.collect();
         let mut nothing = |name: &[u8]| absent.push((name.to_vec(), Absence::Nothing));
         self.toolchain.absent.iter().for_each(|name| nothing(name));
-        let surroundings = self.files_read.iter().chain(&self.compiler.passed);
+        let surroundings = self.in_force.files.iter().chain(&self.compiler.passed);
         for path in surroundings {
             let name = path.as_os_str().as_bytes();
             match Stamp::of(path) {
@@ -216,10 +217,11 @@ impl Setting<'_> {
         if let Some(mark) = mark {
             places.push(self.place(mark.as_os_str().as_bytes())?);
         }
-        for directory in direct.groups.all() {
-            match self.place(directory) {
+        let ends = self.in_force.ends.iter().map(|path| path.as_os_str().as_bytes());
+        for name in direct.groups.all().chain(ends) {
+            match self.place(name) {
                 Some(place) => places.push(place),
-                None => nothing(directory),
+                None => nothing(name),
             }
         }
         if self.invocation.working_directory != self.directory.as_os_str().as_bytes() {

@@ -21,11 +21,14 @@ mod pays;
 mod precompiled;
 mod prefix;
 mod refusal;
+mod rules;
 mod sealed;
 mod setting;
 mod share;
 
-use crate::config::{Config, ConfigError, Loaded, ResponseFileFormat, Sources};
+pub use rules::{Fault, InForce, Own, Rules};
+
+use crate::config::{Config, ResponseFileFormat};
 use crate::cpp::Places;
 use crate::home::Home;
 use crate::invocation::{Bypass, Command, CompilerKind, Disk, Invocation, Plan, Quoting, Reason};
@@ -44,6 +47,7 @@ use setting::{Setting, Tally};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 /// A compiler call as it was typed: how to find the compiler, and its arguments.
 pub struct Typed<'a> {
@@ -51,8 +55,8 @@ pub struct Typed<'a> {
     pub words: Vec<&'a OsStr>,
     /// Finds the compiler on a search path.
     pub find: &'a dyn Fn(Option<&OsStr>) -> Result<Compiler, NotFound>,
-    /// `KEY=VALUE` words before the compiler.
-    pub settings: Vec<OsString>,
+    /// By whose rules it is configured.
+    pub rules: &'a dyn Rules,
     /// Arguments behind the compiler's name.
     pub arguments: Vec<OsString>,
 }
@@ -68,32 +72,42 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
     let path = std::env::var_os("PATH");
     if !standard_streams_are_open() || is_ignored(libc::SIGCHLD) || files_are_limited() {
         // Files that we open would take the numbers of the streams; nobody could learn how a child ended; a limit kills who writes beyond it.
-        return found(typed.find, path.as_deref(), |compiler| untouched(compiler, &typed.arguments, &[]));
+        return found(typed, typed.find, path.as_deref(), |compiler| {
+            untouched(compiler, &typed.arguments, &[])
+        });
     }
     // A defect of ours says nothing on stderr and ends like any other fault.
     std::panic::set_hook(Box::new(|_| {}));
-    let home = Home::location(|name| std::env::var_os(name)).and_then(|path| Home::open(&path).ok());
-    let sealed = home.as_ref().and_then(|home| fast(home, typed));
-    let sealed = match sealed {
-        Some(Fast::Served(code)) => return code,
-        Some(Fast::Name(name)) => Some(name),
-        None => None,
+    let (home, sealed) = match begin(typed.rules.home(), typed) {
+        Ok(begun) => begun,
+        Err(code) => return code,
     };
-    let loaded = home.as_ref().map(|home| load(home, typed));
-    let loaded = match loaded {
-        Some(Ok(loaded)) => loaded,
-        other => {
-            return found(typed.find, path.as_deref(), |compiler| {
-                if let (Some(home), Some(Err(error))) = (&home, &other) {
+    let in_force = match typed.rules.in_force(home.as_ref()) {
+        Ok(in_force) => in_force,
+        Err(Fault::Final(code)) => return code,
+        Err(Fault::Counted(cause)) => {
+            return found(typed, typed.find, path.as_deref(), |compiler| {
+                if let Some(home) = &home {
                     let mut tally = Tally::begin(compiler);
-                    tally.event.cause = error.to_string().into_bytes();
+                    tally.event.cause = cause.into_bytes();
                     tally.finish(home, &Config::default(), Verdict::Bypassed("bad_configuration".to_owned()));
                 }
                 untouched(compiler, &typed.arguments, &[])
             });
         }
     };
-    let config = &loaded.config;
+    let moved = in_force.home.clone().filter(|moved| home.as_ref().is_none_or(|home| home.path() != moved));
+    match moved.map(|moved| begin(Some(moved), typed)) {
+        None => configured(typed, &in_force, home, sealed),
+        Some(Ok((home, sealed))) => configured(typed, &in_force, home, sealed),
+        Some(Err(code)) => code,
+    }
+}
+
+/// Serves or runs a compile whose configuration is known.
+fn configured(typed: &Typed<'_>, in_force: &InForce, home: Option<Home>, sealed: Option<SealedName>) -> i32 {
+    let path = std::env::var_os("PATH");
+    let config = &in_force.config;
     let configured = config.path.clone().or_else(|| path.clone());
     let home = home.filter(|_| !config.disable);
     let named = config.compiler.as_ref().map(OsStr::new);
@@ -108,8 +122,8 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
         }
         Ok(compiler)
     };
-    found(&forced, configured.as_deref(), |compiler| match &home {
-        Some(home) => cached(&Call { home, loaded: &loaded, compiler, arguments: &typed.arguments, sealed }),
+    found(typed, &forced, configured.as_deref(), |compiler| match &home {
+        Some(home) => cached(&Call { home, in_force, compiler, arguments: &typed.arguments, sealed }),
         None => untouched(compiler, &typed.arguments, &config.prefix_command),
     })
 }
@@ -120,6 +134,19 @@ const FILE_MIN: u64 = 1 << 30;
 
 fn files_are_limited() -> bool {
     getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < FILE_MIN)
+}
+
+/// Opens the user's directory and takes the fast way in it.
+///
+/// # Errors
+/// The exit code of a command that is served by that.
+fn begin(home: Option<PathBuf>, typed: &Typed<'_>) -> Result<(Option<Home>, Option<SealedName>), i32> {
+    let home = home.and_then(|path| Home::open(&path).ok());
+    match home.as_ref().and_then(|home| fast(home, typed)) {
+        Some(Fast::Served(code)) => Err(code),
+        Some(Fast::Name(name)) => Ok((home, Some(name))),
+        None => Ok((home, None)),
+    }
 }
 
 /// What the fast way gave.
@@ -137,31 +164,22 @@ fn fast(home: &Home, typed: &Typed<'_>) -> Option<Fast> {
     Some(served.ok().flatten().map_or(Fast::Name(name), Fast::Served))
 }
 
-/// Reads the configuration of a call.
-fn load(home: &Home, typed: &Typed<'_>) -> Result<Loaded, ConfigError> {
-    let directory = std::env::current_dir().ok();
-    let variable = |name: &str| std::env::var_os(name);
-    Sources { home, directory: directory.as_deref(), variable: &variable, words: &typed.settings }.load()
-}
-
 fn found(
+    typed: &Typed<'_>,
     find: &dyn Fn(Option<&OsStr>) -> Result<Compiler, NotFound>,
     path: Option<&OsStr>,
     then: impl FnOnce(&Compiler) -> i32,
 ) -> i32 {
     match find(path) {
         Ok(compiler) => then(&compiler),
-        Err(error) => {
-            complain!("dccache: {error}");
-            error.exit_code()
-        }
+        Err(error) => typed.rules.without_compiler(&error),
     }
 }
 
 /// A compile that is to be looked up.
 struct Call<'a> {
     home: &'a Home,
-    loaded: &'a Loaded,
+    in_force: &'a InForce,
     compiler: &'a Compiler,
     arguments: &'a [OsString],
     sealed: Option<SealedName>,
@@ -195,7 +213,7 @@ fn cached(call: &Call<'_>) -> i32 {
             tally.delivered
         }
     };
-    let config = &call.loaded.config;
+    let config = &call.in_force.config;
     if let Some(verdict) = tally.verdict.take() {
         tally.finish(call.home, config, verdict);
     }
@@ -227,8 +245,8 @@ fn live(call: &Call<'_>, tally: &mut Tally) -> End {
 
 /// Understands the call and finds out which toolchain it runs.
 fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
-    let Call { home, loaded, compiler, arguments, sealed } = *call;
-    let config = &loaded.config;
+    let Call { home, in_force, compiler, arguments, sealed } = *call;
+    let config = &in_force.config;
     if compiler.is_other_cache() {
         return Err(Refusal::because("unsupported_compiler", compiler.name.as_bytes()));
     }
@@ -280,7 +298,7 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         toolchain,
         root,
         sealed,
-        files_read: &loaded.files,
+        in_force,
     })
 }
 

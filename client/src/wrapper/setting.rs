@@ -1,5 +1,6 @@
 //! Everything that is known about a call before anything is looked up, and the record that is kept of it.
 
+use super::InForce;
 use crate::config::Config;
 use crate::cpp::Places;
 use crate::explain::explain;
@@ -37,8 +38,8 @@ pub(super) struct Setting<'a> {
     pub(super) root: Vec<u8>,
     /// Name of the command's sealed record; `None` where it is not to have one.
     pub(super) sealed: Option<SealedName>,
-    /// Files that the configuration was looked for in.
-    pub(super) files_read: &'a [PathBuf],
+    /// What the call goes by.
+    pub(super) in_force: &'a InForce,
 }
 
 impl Setting<'_> {

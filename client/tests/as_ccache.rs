@@ -1,0 +1,326 @@
+//! Called as `ccache`: what the command line is, whose configuration holds, and what the compiler is told.
+
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use support::{DCCACHE, LATER, Place, age};
+
+const SOURCE: &str = "#include \"a.h\"\nint a(void) { return A; }\n";
+
+/// A place in which a link named `ccache` leads to us.
+struct Switched {
+    place: Place,
+}
+
+impl Switched {
+    fn new() -> Self {
+        let place = Place::new();
+        fs::create_dir(place.root().join("bin")).unwrap();
+        fs::create_dir(place.root().join("user")).unwrap();
+        symlink(DCCACHE, place.root().join("bin/ccache")).unwrap();
+        place.write("a.c", SOURCE);
+        place.write("a.h", "#define A 1\n");
+        Self { place }
+    }
+
+    fn ccache(&self) -> PathBuf {
+        self.place.root().join("bin/ccache")
+    }
+
+    /// A call of a program without any variable of ccache's but the cache's directory.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = self.place.command(program);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("CCACHE_") || name.starts_with("XDG_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOME", self.place.root().join("user")).env("CCACHE_DIR", self.place.home());
+        command.env("DCCACHE_SYSTEM_CCACHE_CONF", "");
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.run_under(&[], words)
+    }
+
+    fn run_under(&self, variables: &[(&str, &str)], words: &[&str]) -> Output {
+        self.command(self.ccache()).args(words).envs(variables.iter().copied()).output().unwrap()
+    }
+
+    fn said(&self, variables: &[(&str, &str)], words: &[&str]) -> String {
+        let output = self.run_under(variables, words);
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        text(&output.stdout).trim_end().to_owned()
+    }
+
+    /// What our own statistics count in the cache's directory.
+    fn count(&self, pointer: &str) -> u64 {
+        self.place.stat(pointer)
+    }
+
+    /// A compiler that writes down how it is called.
+    fn spy(&self) -> (PathBuf, PathBuf) {
+        let log = self.place.root().join("spied");
+        let text = format!(
+            "#!/bin/sh\necho \"$* disable=$CCACHE_DISABLE fd=$UNCACHED_ERR_FD\" >> {0}\n[ -z \"$UNCACHED_ERR_FD\" ] || echo uncached >&$UNCACHED_ERR_FD\nexec gcc \"$@\"\n",
+            log.display()
+        );
+        (self.place.script("spy", &text), log)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_compile_is_a_compile_of_ours_and_its_hits_are_served() {
+    let switched = Switched::new();
+    let plain = switched.place.compare(&["gcc"], &["-c", "a.c"], &["a.o"]);
+    for (round, variables) in
+        [&[][..], &[], &[LATER], &[LATER], &[("CCACHE_NODIRECT", "1")]].into_iter().enumerate()
+    {
+        fs::remove_file(switched.place.file("a.o")).unwrap();
+        assert!(switched.run_under(variables, &["gcc", "-c", "a.c"]).status.success());
+        assert_eq!(fs::read(switched.place.file("a.o")).ok(), plain.files[0].1, "round {round}");
+        assert_eq!(switched.count("/hits/local"), round as u64);
+    }
+    assert_eq!((switched.count("/hits/direct"), switched.count("/stored")), (3, 1));
+}
+
+#[test]
+fn settings_stand_before_the_compiler_and_our_own_name_may_stand_twice() {
+    let switched = Switched::new();
+    let ccache = switched.ccache();
+    let compiles = [
+        &["gcc", "-c", "a.c"][..],
+        &["ccache", "gcc", "-c", "a.c"],
+        &[ccache.to_str().unwrap(), "gcc", "-c", "a.c"],
+        &["recache=false", "no_such_option=1", "gcc", "-c", "a.c"],
+        &["gcc", "--ccache-skip", "-c", "a.c", "--ccache-skip"],
+    ];
+    for (hits, words) in compiles.into_iter().enumerate() {
+        let output = switched.run(words);
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        assert_eq!(switched.count("/hits/local"), hits as u64, "{words:?}");
+    }
+    assert!(switched.run(&["recache=true", "gcc", "-c", "a.c"]).status.success());
+    assert_eq!(switched.count("/stored"), 2);
+    // Behind the compiler everything is the compiler's.
+    assert_eq!(
+        text(&switched.run(&["gcc", "--version"]).stdout).lines().next(),
+        first_line("gcc").as_deref()
+    );
+}
+
+fn first_line(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    text(&output.stdout).lines().next().map(str::to_owned)
+}
+
+#[test]
+fn the_version_is_that_of_the_manual_and_a_wrong_call_says_so_with_code_1() {
+    let switched = Switched::new();
+    let version = switched.said(&[], &["--print-version"]);
+    for words in [["--version"], ["-V"]] {
+        assert_eq!(
+            switched.said(&[], &words).lines().next(),
+            Some(format!("ccache version {version}").as_str())
+        );
+    }
+    for words in [["--help"], ["-h"]] {
+        assert!(switched.said(&[], &words).contains("--show-config"));
+    }
+    for words in
+        [&[][..], &["--nope"], &["max_files=1"], &["max_files=1", "-p"], &["nosuchcc", "-c", "a.c"], &["-k"]]
+    {
+        let output = switched.run(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(
+            text(&output.stderr).contains(words.first().unwrap_or(&"Usage")) || words[0] == "max_files=1"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn links_that_lead_over_a_file_of_the_name_obey_it_and_others_do_not() {
+    let switched = Switched::new();
+    let links = switched.place.root().join("links");
+    fs::create_dir(&links).unwrap();
+    symlink("../bin/ccache", links.join("gcc")).unwrap();
+    let path = format!("{}:{}", links.display(), std::env::var("PATH").unwrap());
+    let compile = |program: PathBuf| {
+        let mut command = switched.command(program);
+        command.args(["-c", "a.c"]).env("PATH", &path).env("CCACHE_DISABLE", "0").output().unwrap()
+    };
+    let refused = compile(links.join("gcc"));
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("CCACHE_DISABLE"));
+    let hits = |hits: u64| {
+        let mut command = switched.command("gcc");
+        assert!(command.args(["-c", "a.c"]).env("PATH", &path).status().unwrap().success());
+        assert_eq!(switched.count("/hits/local"), hits);
+    };
+    hits(0);
+    hits(1);
+    // A link straight to us is ours, and knows nothing of ccache.
+    let direct = switched.place.root().join("direct");
+    fs::create_dir(&direct).unwrap();
+    symlink(DCCACHE, direct.join("gcc")).unwrap();
+    assert!(compile(direct.join("gcc")).status.success());
+}
+
+#[test]
+fn compiler_and_preprocessor_are_told_that_nobody_is_to_cache_and_where_stderr_is() {
+    let switched = Switched::new();
+    let (spy, log) = switched.spy();
+    // A script is a compiler that only its user can vouch for.
+    let vouched = [("CCACHE_COMPILERCHECK", "none"), ("CCACHE_COMPILERTYPE", "gcc")];
+    let output = switched.run_under(&vouched, &[spy.to_str().unwrap(), "-c", "a.c"]);
+    assert!(output.status.success());
+    let spied = fs::read_to_string(&log).unwrap();
+    let of = |what: &str| spied.lines().filter(|line| line.contains(what)).collect::<Vec<_>>();
+    assert!(spied.lines().all(|line| line.contains(" disable=1 ")), "{spied}");
+    let told: Vec<&str> = spied.lines().filter(|line| !line.ends_with("fd=")).collect();
+    assert_eq!(told.len(), 2, "preprocessor and compiler: {spied}");
+    assert!(of("-E").iter().any(|line| !line.ends_with("fd=")), "{spied}");
+    assert_eq!(text(&output.stderr), "uncached\nuncached\n");
+    assert_eq!(switched.count("/stored"), 1);
+    let hit = switched.run_under(&vouched, &[spy.to_str().unwrap(), "-c", "a.c"]);
+    assert_eq!((text(&hit.stderr), switched.count("/hits/local")), (String::new(), 1));
+    // Without the name nothing is added.
+    fs::remove_file(&log).unwrap();
+    let mut own = switched.place.command(DCCACHE);
+    assert!(own.args([spy.to_str().unwrap(), "-c", "a.c"]).status().unwrap().success());
+    let spied = fs::read_to_string(&log).unwrap();
+    assert!(spied.lines().all(|line| line.ends_with(" disable= fd=")), "{spied}");
+}
+
+#[test]
+fn a_wrong_value_is_an_error_here_and_nowhere_else() {
+    let switched = Switched::new();
+    let wrong = [
+        ("CCACHE_DISABLE", "0"),
+        ("CCACHE_NODIRECT", "no"),
+        ("CCACHE_MAXSIZE", "big"),
+        ("CCACHE_UMASK", "99"),
+        ("CCACHE_BASEDIR", "x"),
+    ];
+    for variable in wrong {
+        for words in [&["gcc", "-c", "a.c"][..], &["-p"]] {
+            let output = switched.run_under(&[variable], words);
+            assert_eq!(output.status.code(), Some(1), "{variable:?} {words:?}");
+            assert!(text(&output.stderr).contains(variable.0) && text(&output.stderr).contains(variable.1));
+        }
+        let mut own = switched.command(DCCACHE);
+        assert!(own.args(["gcc", "-c", "a.c"]).env(variable.0, variable.1).status().unwrap().success());
+    }
+    assert!(!switched.place.file("never").exists());
+    let unknown =
+        switched.run_under(&[("CCACHE_NO_SUCH", "1"), ("CCACHE_SLOPPINESS", "foo")], &["gcc", "-c", "a.c"]);
+    assert!(unknown.status.success());
+    fs::write(switched.place.home().join("ccache.conf"), "max_files = x\n").unwrap();
+    let output = switched.run(&["gcc", "-c", "a.c"]);
+    assert!(!output.status.success() && text(&output.stderr).contains("ccache.conf:1: "));
+}
+
+#[test]
+fn a_disabled_ccache_touches_nothing() {
+    let switched = Switched::new();
+    for variables in [("CCACHE_DISABLE", ""), ("CCACHE_DISABLE", "1")] {
+        assert!(switched.run_under(&[variables], &["gcc", "-c", "a.c"]).status.success());
+    }
+    assert!(switched.run(&["disable=true", "gcc", "-c", "a.c"]).status.success());
+    assert_eq!(switched.count("/misses") + switched.count("/bypassed"), 0);
+}
+
+#[test]
+fn the_configuration_is_shown_and_written() {
+    let switched = Switched::new();
+    let get = |key: &str| switched.said(&[], &["-k", key]);
+    let home = switched.place.home();
+    assert_eq!((get("max_size"), get("cache_dir")), ("5.0 GiB".to_owned(), home.display().to_string()));
+    assert_eq!(switched.said(&[], &["-M", "10G"]), "Set cache size limit to 10.0 GB");
+    assert_eq!(switched.said(&[], &["-F", "70", "-k", "max_files"]), "Set cache file limit to 70\n70");
+    assert_eq!(switched.said(&[], &["-o", "sloppiness = time_macros,foo"]), "");
+    let file = home.join("ccache.conf");
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "max_size = 10G\nmax_files = 70\nsloppiness = time_macros,foo\n"
+    );
+    let shown = switched.said(&[("CCACHE_NAMESPACE", "n")], &["-p"]);
+    for line in [
+        format!("({}) max_size = 10.0 GB", file.display()),
+        "(environment) namespace = n".to_owned(),
+        "(default) direct_mode = true".to_owned(),
+        format!("(environment) cache_dir = {}", home.display()),
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} in {shown}");
+    }
+    let other = switched.place.root().join("other.conf");
+    let other = other.to_str().unwrap();
+    switched.said(&[], &["--config-path", other, "--set-config=umask=2"]);
+    assert_eq!(fs::read_to_string(other).unwrap(), "umask = 2\n");
+    assert_eq!(switched.said(&[("CCACHE_CONFIGPATH", other)], &["--get-config", "umask"]), "002");
+    let elsewhere = switched.place.root().join("elsewhere");
+    assert_eq!(
+        switched.said(&[], &["-d", elsewhere.to_str().unwrap(), "-k", "cache_dir"]),
+        elsewhere.display().to_string()
+    );
+    for words in [["-k", "nope"], ["-o", "nope=1"], ["-o", "umask"], ["-o", "umask=9"], ["-M", "big"]] {
+        assert_eq!(switched.run(&words).status.code(), Some(1), "{words:?}");
+    }
+}
+
+#[test]
+fn a_sealed_record_falls_with_every_file_that_configures() {
+    let switched = Switched::new();
+    let compile = || assert!(switched.run_under(&[LATER], &["gcc", "-c", "a.c"]).status.success());
+    let steps: [(&str, &str); 3] = [
+        ("home/ccache.conf", "recache = true\n"),
+        ("work/ccache.conf", "recache = true\n"),
+        ("work/.git", ""),
+    ];
+    for (name, content) in steps {
+        compile();
+        compile();
+        let before = switched.count("/stored");
+        compile();
+        assert_eq!(switched.count("/stored"), before, "{name}: served");
+        let file = switched.place.root().join(name);
+        fs::write(&file, content).unwrap();
+        age(&file);
+        compile();
+        let marker = content.is_empty();
+        assert_eq!(switched.count("/stored"), before + u64::from(!marker), "{name}: obeyed");
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn the_cache_is_where_the_environment_a_file_or_a_word_says() {
+    let switched = Switched::new();
+    let at = |name: &str| switched.place.root().join(name);
+    let (by_file, by_word) = (at("by-file"), at("by-word"));
+    let config = switched.place.write("../config", format!("cache_dir = {}\n", by_file.display()));
+    let mut command = switched.command(switched.ccache());
+    command.env_remove("CCACHE_DIR").env("CCACHE_CONFIGPATH", &config).env(LATER.0, LATER.1);
+    for _ in 0..3 {
+        assert!(command.args(["gcc", "-c", "a.c"]).output().unwrap().status.success());
+        command = switched.command(switched.ccache());
+        command.env_remove("CCACHE_DIR").env("CCACHE_CONFIGPATH", &config).env(LATER.0, LATER.1);
+    }
+    assert!(by_file.join("objects").is_dir() && !switched.place.home().join("objects").exists());
+    let word = format!("cache_dir={}", by_word.display());
+    assert!(switched.run(&[&word, "gcc", "-c", "a.c"]).status.success());
+    assert!(by_word.join("objects").is_dir());
+    assert!(!switched.place.home().join("objects").exists());
+}

@@ -55,12 +55,6 @@ impl Key {
         (self.set)(config, text)
     }
 
-    /// Sets it from text that is allowed.
-    #[cfg(test)]
-    pub(crate) fn apply(&self, config: &mut Config, text: &str) {
-        (self.set)(config, text).expect("an allowed value");
-    }
-
     /// Returns what a value of a project's file in `directory` means; `None` where it may not say that.
     pub(super) fn in_project(&self, directory: &Path, text: &str) -> Option<String> {
         match self.project {

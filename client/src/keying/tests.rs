@@ -529,7 +529,7 @@ fn what_is_declared_irrelevant_leaves_the_key_and_is_named_in_it() {
         let mut config = Config::default();
         let (name, value) = text.split_once('=').unwrap();
         let key = crate::config::Key::find(name).unwrap();
-        key.apply(&mut config, value);
+        key.put(&mut config, value).expect("an allowed value");
         config
     };
     for (kind, name) in compilers() {

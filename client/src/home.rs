@@ -60,7 +60,11 @@ impl Home {
     /// # Errors
     /// Those of `openat2`; a symbolic link on the way is `ELOOP`.
     pub fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let mut flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // What is not really opened is refused with them.
+        if !flags.contains(OFlags::PATH) {
+            flags |= OFlags::NOCTTY | OFlags::NONBLOCK;
+        }
         let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let opened = match rustix::fs::openat2(&self.directory, name, flags, mode, resolve) {
@@ -208,6 +212,10 @@ mod tests {
         let mode = |name: &str| home.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("."), mode("a"), mode("a/b"), mode("a/b/file")), (0o700, 0o700, 0o700, 0o600));
         assert_eq!(home.read("a/b/file", 6).unwrap(), b"onetwo");
+        assert!(
+            home.open_file("a/b/file", OFlags::PATH).is_ok()
+                && home.open_file("a/b/none", OFlags::PATH).is_err()
+        );
         assert!(home.read("a/b/file", 5).is_err(), "longer than allowed");
     }
 

@@ -7,78 +7,9 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::{Command, Output};
-use support::{DCCACHE, LATER, Place, age};
-
-const SOURCE: &str = "#include \"a.h\"\nint a(void) { return A; }\n";
-
-/// A place in which a link named `ccache` leads to us.
-struct Switched {
-    place: Place,
-}
-
-impl Switched {
-    fn new() -> Self {
-        let place = Place::new();
-        fs::create_dir(place.root().join("bin")).unwrap();
-        fs::create_dir(place.root().join("user")).unwrap();
-        symlink(DCCACHE, place.root().join("bin/ccache")).unwrap();
-        place.write("a.c", SOURCE);
-        place.write("a.h", "#define A 1\n");
-        Self { place }
-    }
-
-    fn ccache(&self) -> PathBuf {
-        self.place.root().join("bin/ccache")
-    }
-
-    /// A call of a program without any variable of ccache's but the cache's directory.
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = self.place.command(program);
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("CCACHE_") || name.starts_with("XDG_") {
-                command.env_remove(name);
-            }
-        }
-        command.env("HOME", self.place.root().join("user")).env("CCACHE_DIR", self.place.home());
-        command.env("DCCACHE_SYSTEM_CCACHE_CONF", "");
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        self.run_under(&[], words)
-    }
-
-    fn run_under(&self, variables: &[(&str, &str)], words: &[&str]) -> Output {
-        self.command(self.ccache()).args(words).envs(variables.iter().copied()).output().unwrap()
-    }
-
-    fn said(&self, variables: &[(&str, &str)], words: &[&str]) -> String {
-        let output = self.run_under(variables, words);
-        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
-        text(&output.stdout).trim_end().to_owned()
-    }
-
-    /// What our own statistics count in the cache's directory.
-    fn count(&self, pointer: &str) -> u64 {
-        self.place.stat(pointer)
-    }
-
-    /// A compiler that writes down how it is called.
-    fn spy(&self) -> (PathBuf, PathBuf) {
-        let log = self.place.root().join("spied");
-        let text = format!(
-            "#!/bin/sh\necho \"$* disable=$CCACHE_DISABLE fd=$UNCACHED_ERR_FD\" >> {0}\n[ -z \"$UNCACHED_ERR_FD\" ] || echo uncached >&$UNCACHED_ERR_FD\nexec gcc \"$@\"\n",
-            log.display()
-        );
-        (self.place.script("spy", &text), log)
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use std::process::Command;
+use support::ccache::Switched;
+use support::{DCCACHE, LATER, age, text};
 
 #[test]
 fn a_compile_is_a_compile_of_ours_and_its_hits_are_served() {
@@ -139,7 +70,7 @@ fn the_version_is_that_of_the_manual_and_a_wrong_call_says_so_with_code_1() {
         assert!(switched.said(&[], &words).contains("--show-config"));
     }
     for words in
-        [&[][..], &["--nope"], &["max_files=1"], &["max_files=1", "-p"], &["nosuchcc", "-c", "a.c"], &["-k"]]
+        [&[][..], &["--nope"], &["max_files=1"], &["max_files=1", "-s"], &["nosuchcc", "-c", "a.c"], &["-k"]]
     {
         let output = switched.run(words);
         assert_eq!(output.status.code(), Some(1), "{words:?}");
@@ -215,7 +146,7 @@ fn a_wrong_value_is_an_error_here_and_nowhere_else() {
         ("CCACHE_BASEDIR", "x"),
     ];
     for variable in wrong {
-        for words in [&["gcc", "-c", "a.c"][..], &["-p"]] {
+        for words in [&["gcc", "-c", "a.c"][..], &["-s"], &["-p"]] {
             let output = switched.run_under(&[variable], words);
             assert_eq!(output.status.code(), Some(1), "{variable:?} {words:?}");
             assert!(text(&output.stderr).contains(variable.0) && text(&output.stderr).contains(variable.1));

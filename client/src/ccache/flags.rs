@@ -25,9 +25,19 @@ const fn flag(
 }
 
 /// All options in the order in which they are shown.
-pub(super) static FLAGS: [Flag; 10] = [
+pub(super) static FLAGS: [Flag; 30] = [
+    flag("cleanup", Some('c'), None, "bring the cache below its bounds and count anew what it holds"),
+    flag("clear", Some('C'), None, "remove everything that is cached; configuration and statistics stay"),
     flag("config-path", None, Some("PATH"), "let the other options read and write this configuration file"),
     flag("dir", Some('d'), Some("PATH"), "let the other options work on this cache directory"),
+    flag("dry-run", None, None, "write and remove nothing"),
+    flag("evict-namespace", None, Some("NAMESPACE"), "remove what was cached in this namespace"),
+    flag(
+        "evict-older-than",
+        None,
+        Some("AGE"),
+        "remove what was not used for so many days (7d) or seconds (90s)",
+    ),
     flag("max-files", Some('F'), Some("NUMBER"), "keep at most so many files; 0: no bound"),
     flag(
         "max-size",
@@ -35,11 +45,26 @@ pub(super) static FLAGS: [Flag; 10] = [
         Some("SIZE"),
         "keep at most so many bytes: kB, MB, GB, TB, KiB, MiB, GiB (default), TiB; 0: no bound",
     ),
+    flag("recompress", Some('X'), Some("LEVEL"), "accepted; what is cached is compressed as it is stored"),
     flag("set-config", Some('o'), Some("KEY=VALUE"), "write an option into the configuration file"),
+    flag("show-compression", Some('x'), None, "show how far the cache is compressed"),
     flag("show-config", Some('p'), None, "show all options, what holds here, and where it was said"),
+    flag("show-log-stats", None, None, "show what the statistics log counts"),
+    flag("show-stats", Some('s'), None, "show statistics; with -v and -vv more of them"),
+    flag("threads", None, Some("NUMBER"), "accepted; one thread is enough"),
+    flag("verbose", Some('v'), None, "show more"),
+    flag("zero-stats", Some('z'), None, "set all counters to 0"),
     flag("help", Some('h'), None, "show this"),
     flag("version", Some('V'), None, "show the version"),
+    flag("checksum-file", None, Some("PATH"), "print the XXH3 checksum of a file, 128 bits"),
+    flag("extract-result", None, Some("PATH"), "write what a cached result holds to files ccache-result.*"),
+    flag("format", None, Some("FORMAT"), "of --print-stats and --print-log-stats: tab (default) or json"),
     flag("get-config", Some('k'), Some("KEY"), "print the value of an option"),
+    flag("hash-file", None, Some("PATH"), "print the BLAKE3 hash of a file, its first 160 bits"),
+    flag("inspect", None, Some("PATH"), "say what a file of the cache holds"),
+    flag("stop-storage-helpers", None, None, "accepted; there are none"),
+    flag("print-log-stats", None, None, "print what the statistics log counts, for scripts"),
+    flag("print-stats", None, None, "print all counters, for scripts"),
     flag("print-version", None, None, "print the version alone"),
 ];
 
@@ -110,14 +135,17 @@ mod tests {
     #[test]
     fn letters_stand_together_and_arguments_behind_or_after_them() {
         let pair = |name, given: &str| (name, given.to_owned());
-        assert_eq!(read(&["-pV"]).unwrap(), [pair("show-config", ""), pair("version", "")]);
+        assert_eq!(
+            read(&["-svv"]).unwrap(),
+            [pair("show-stats", ""), pair("verbose", ""), pair("verbose", "")]
+        );
         for words in [&["-k", "umask"][..], &["-kumask"], &["--get-config", "umask"], &["--get-config=umask"]]
         {
             assert_eq!(read(words).unwrap(), [pair("get-config", "umask")]);
         }
-        assert_eq!(read(&["-pk", "umask", "rest", "-p"]).unwrap().len(), 3);
-        assert_eq!(read(&["--show-c"]).unwrap(), [pair("show-config", "")]);
-        for words in [&["--nope"][..], &["-Q"], &["-k"], &["--help=1"], &["--max"]] {
+        assert_eq!(read(&["-zk", "umask", "rest", "-s"]).unwrap().len(), 3);
+        assert_eq!(read(&["--show-comp"]).unwrap(), [pair("show-compression", "")]);
+        for words in [&["--nope"][..], &["-Q"], &["-k"], &["--clear=1"], &["--show"]] {
             assert!(read(words).is_err(), "{words:?}");
         }
     }

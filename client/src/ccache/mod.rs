@@ -8,6 +8,7 @@
 //! may be served is decided as under our own name: no option of ccache's gives up a proof that the words of our sloppiness do not.
 
 mod commands;
+mod counters;
 mod error;
 mod file;
 mod flags;
@@ -15,6 +16,7 @@ mod kinds;
 mod layers;
 mod options;
 mod places;
+mod report;
 mod variables;
 
 use crate::config::is_setting;
@@ -22,6 +24,7 @@ use crate::home::Home;
 use crate::process::speak_as_ccache;
 use crate::resolve::{NotFound, behind_link, resolve};
 use crate::say::complain;
+use crate::stats::Event;
 use crate::wrapper::{self, Fault, InForce, Rules};
 use layers::{Given, Loaded, named_dir};
 use std::ffi::{CStr, OsStr, OsString};
@@ -40,6 +43,13 @@ const LINKS_MAX: usize = 40;
 /// Tells the compiler's arguments that the next one is not to be understood. We understand it anyhow: what an option does to an output does not
 /// depend on that.
 const SKIP: &str = "--ccache-skip";
+
+/// Returns what a statistics log says of a compile: its source, then one line for each count.
+pub fn statistics_lines(event: &Event) -> String {
+    let source = String::from_utf8_lossy(&event.source).replace(char::is_control, "?");
+    let counts = counters::Counters::of_event(event);
+    std::iter::once(format!("# {source}\n")).chain(counts.listed().map(|name| format!("{name}\n"))).collect()
+}
 
 /// Tells whether a program is called so.
 pub fn is_name(name: &[u8]) -> bool {

@@ -4,8 +4,9 @@
 
 use super::kinds::Kind::{self, Absolute, Integer, Number, Octal, Size, Switch, Text};
 use crate::config::{Config, Key};
-use Meaning::{Key as Ours, Nothing, Search, Translated};
+use Meaning::{Field, Key as Ours, Nothing, Search, Translated};
 use Place::{Anywhere, NoDirectory, Trusted, TrustedCommand};
+use std::path::PathBuf;
 
 /// Which file may set an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) enum Meaning {
     Key(&'static str),
     /// As our key, after its value is put into our words.
     Translated(&'static str, fn(&str) -> String),
+    /// It has no key of ours.
+    Field(fn(&mut Config, &str)),
     /// It is looked at where files are looked for.
     Search,
     /// Nothing.
@@ -58,6 +61,7 @@ impl CcacheOption {
         let (name, text) = match self.meaning {
             Ours(name) => (name, text.to_owned()),
             Translated(name, translate) => (name, translate(text)),
+            Field(set) => return set(config, text),
             Search | Nothing => return,
         };
         if let Some(key) = Key::find(name) {
@@ -91,8 +95,22 @@ pub(super) static OPTIONS: [CcacheOption; 51] = [
     option("compression", &["COMPRESS"], Switch, Anywhere, "true", Nothing),
     option("compression_level", &["COMPRESSLEVEL"], Integer, Anywhere, "0", Nothing),
     option("cpp_extension", &["EXTENSION"], Text, Anywhere, "", Nothing),
-    option("debug", &["DEBUG"], Switch, Anywhere, "false", Nothing),
-    option("debug_dir", &["DEBUGDIR"], Text, Trusted, "", Nothing),
+    option(
+        "debug",
+        &["DEBUG"],
+        Switch,
+        Anywhere,
+        "false",
+        Field(|config, text| config.debug = text == "true"),
+    ),
+    option(
+        "debug_dir",
+        &["DEBUGDIR"],
+        Text,
+        Trusted,
+        "",
+        Field(|config, text| config.debug_dir = named(text)),
+    ),
     option("debug_level", &["DEBUGLEVEL"], Number, Anywhere, "2", Nothing),
     option("depend_mode", &["DEPEND"], Switch, Anywhere, "false", Ours("depend_mode")),
     option("direct_mode", &["DIRECT"], Switch, Anywhere, "true", Ours("direct_mode")),
@@ -135,7 +153,14 @@ pub(super) static OPTIONS: [CcacheOption; 51] = [
     option("safe_dirs", &["SAFE_DIRS"], Text, NoDirectory, "", Search),
     option("sloppiness", &["SLOPPINESS"], Text, Anywhere, "", Translated("sloppiness", sloppiness)),
     option("stats", &["STATS"], Switch, Anywhere, "true", Ours("stats")),
-    option("stats_log", &["STATSLOG"], Text, Trusted, "", Nothing),
+    option(
+        "stats_log",
+        &["STATSLOG"],
+        Text,
+        Trusted,
+        "",
+        Field(|config, text| config.stats_log = named(text)),
+    ),
     option("temporary_dir", &["TEMPDIR"], Text, Trusted, "", Translated("temporary_dir", absolute)),
     option("umask", &["UMASK"], Octal, Trusted, "", Translated("umask", mask)),
 ];
@@ -157,6 +182,11 @@ fn absolute(text: &str) -> String {
         Ok(path) => path.to_string_lossy().into_owned(),
         Err(_) => String::new(),
     }
+}
+
+/// Nothing names no file.
+fn named(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(absolute(text)))
 }
 
 /// Our namespaces have few letters; another text stands for itself by its digest.

@@ -160,6 +160,12 @@ pub struct Config {
     pub temporary_dir: Option<PathBuf>,
     /// File to which is appended what was done with each compile, and why.
     pub log_file: Option<PathBuf>,
+    /// File to which is appended what each compile counts for; set by ccache's name only.
+    pub stats_log: Option<PathBuf>,
+    /// Whether what was done with a compile is written beside its object; set by ccache's name only.
+    pub debug: bool,
+    /// Directory for that, in place of the object's.
+    pub debug_dir: Option<PathBuf>,
     /// Search path for compilers in place of `PATH`.
     pub path: Option<OsString>,
     /// Whether compiles speak to the agent.
@@ -205,6 +211,9 @@ impl Default for Config {
             prefix_command_cpp: Vec::new(),
             temporary_dir: None,
             log_file: None,
+            stats_log: None,
+            debug: false,
+            debug_dir: None,
             path: None,
             agent: AgentUse::Auto,
             agent_idle_s: AGENT_IDLE_S,

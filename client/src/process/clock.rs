@@ -17,16 +17,27 @@ pub fn wall_now() -> SystemTime {
     now.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// Returns the local date as the compilers print it in `__DATE__`: year, month, day.
+/// Returns the local date as the compilers print it in `__DATE__`: years since 1900, months since January, day.
 pub fn local_date() -> [i32; 3] {
-    let mut broken = MaybeUninit::<libc::tm>::zeroed();
-    // SAFETY: both places are valid for one value each, and all-zero is a valid one should a call fail.
-    let broken = unsafe {
-        let now = libc::time(std::ptr::null_mut());
-        libc::localtime_r(&now, broken.as_mut_ptr());
-        broken.assume_init()
-    };
+    // SAFETY: no memory of ours is involved.
+    let now = unsafe { libc::time(std::ptr::null_mut()) };
+    let broken = broken_down(now);
     [broken.tm_year, broken.tm_mon, broken.tm_mday]
+}
+
+/// Returns a time in s since the Unix epoch as local year, month, day, hour, minute and second.
+pub fn local_time(seconds: u64) -> [i32; 6] {
+    let time = broken_down(libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX));
+    [time.tm_year + 1900, time.tm_mon + 1, time.tm_mday, time.tm_hour, time.tm_min, time.tm_sec]
+}
+
+fn broken_down(time: libc::time_t) -> libc::tm {
+    let mut broken = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both places are valid for one value each, and all-zero is a valid one should the call fail.
+    unsafe {
+        libc::localtime_r(&time, broken.as_mut_ptr());
+        broken.assume_init()
+    }
 }
 
 /// Returns the coarse wall-clock time in ns since the Unix epoch: the one that the kernel stamps files with. The precise clock can be

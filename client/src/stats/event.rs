@@ -1,11 +1,12 @@
 //! The record of one compile.
 
+use super::Traffic;
 use dccache_protocol::codec::decode_exact;
 use dccache_protocol::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of a record; a reader finds the next whole record by them after a torn one. The second is the version.
-const MAGIC: [u8; 2] = [0xDC, 1];
+const MAGIC: [u8; 2] = [0xDC, 2];
 
 /// Bytes before the body: magic, length of the body u16 LE, first four bytes of its BLAKE3.
 const PREFIX: usize = 8;
@@ -68,6 +69,8 @@ pub struct Event {
     pub preprocess_us: u32,
     /// Wall-clock time of the wrapper without the compiler, in µs.
     pub own_us: u32,
+    /// What was asked of the caches, and written.
+    pub traffic: Traffic,
 }
 
 impl Default for Event {
@@ -86,6 +89,7 @@ impl Default for Event {
             compile_ms: 0,
             preprocess_us: 0,
             own_us: 0,
+            traffic: Traffic::default(),
         }
     }
 }
@@ -144,6 +148,7 @@ fn check(body: &[u8]) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::{Looked, Moves};
 
     #[test]
     fn a_record_keeps_its_bytes() {
@@ -161,16 +166,23 @@ mod tests {
             compile_ms: 300,
             preprocess_us: 4,
             own_us: 5,
+            traffic: Traffic {
+                direct: Looked::Missed,
+                preprocessed: Looked::Found,
+                local: Moves { found: 1, missed: 2, written: 3 },
+                remote: Moves { found: 4, missed: 5, written: 600 },
+                recached: true,
+            },
         };
         let bytes = event.to_bytes().unwrap();
         let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let body = concat!(
             "80d8c1a28c34020d696e7075745f6368616e67656403612e68010d636f72727570745f656e747279",
             "042f722f770367636303612e63010707070707070707070707070707070707070707070707070707",
-            "0707070707070102ac020405",
+            "0707070707070102ac02040501020102030405d80401",
         );
         // Magic, length, four bytes of the body's digest, body.
-        assert_eq!((&text[..8], &text[16..]), ("dc015c00", body));
+        assert_eq!((&text[..8], &text[16..]), ("dc026600", body));
         assert_eq!(Event::all(&bytes), [event]);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stats/log      events, appended            stats/log.1   the log before it, still complete
-//! stats/summary  version u8, postcard: sums by the hour of everything older
+//! stats/summary  version u8, postcard: sums by the hour of everything older     stats/zeroed   its mtime: when all was forgotten
 //! ```
 //!
 //! A log is folded into the summary one roll-over after it was renamed: who opened it before the rename has long written by then.
@@ -14,10 +14,14 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::time::SystemTime;
 
 const LOG: &str = "stats/log";
 const PREVIOUS: &str = "stats/log.1";
 const SUMMARY: &str = "stats/summary";
+
+/// An empty file as old as the last time that all was forgotten.
+const ZEROED: &str = "stats/zeroed";
 
 /// A log of this size in bytes is rolled over: some ten thousand compiles.
 const ROLL_OVER: u64 = 2 << 20;
@@ -37,7 +41,7 @@ struct Summary {
 }
 
 impl Format for Summary {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const LIMIT: usize = 16 << 20;
 
     fn validate(&self) -> Result<(), DecodeError> {
@@ -79,7 +83,7 @@ pub fn last(home: &Home, directory: Option<&[u8]>) -> Option<Event> {
     newest(LOG).or_else(|| newest(PREVIOUS))
 }
 
-/// Forgets everything.
+/// Forgets everything, and notes when.
 ///
 /// # Errors
 /// Why a file could not be removed.
@@ -90,7 +94,13 @@ pub fn clear(home: &Home) -> io::Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    home.replace(ZEROED, &[])
+}
+
+/// Returns when something was counted last, and when all was forgotten; `None` for never.
+pub fn times(home: &Home) -> [Option<SystemTime>; 2] {
+    let changed = |name: &str| home.open_file(name, OFlags::PATH).ok()?.metadata().ok()?.modified().ok();
+    [[LOG, PREVIOUS].into_iter().find_map(changed), changed(ZEROED)]
 }
 
 fn events(home: &Home, name: &str) -> Vec<Event> {
@@ -124,7 +134,7 @@ fn roll_over(home: &Home) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Served, Verdict};
+    use crate::stats::{Moves, Served, Verdict};
 
     #[test]
     fn nothing_is_lost_over_roll_overs_and_what_is_kept_is_bounded() {
@@ -166,11 +176,18 @@ mod tests {
             served_bytes: 70_000,
             stored_bytes: 8,
             saved_ms: 9,
+            direct_misses: 10,
+            preprocessed_misses: 11,
+            local_misses: 12,
+            remote_misses: 13,
+            recached: 14,
+            local: Moves { found: 15, missed: 16, written: 17 },
+            remote: Moves { found: 18, missed: 19, written: 20 },
         };
         let summary = Summary { hours: BTreeMap::from([(497_000, totals)]) };
         let text = concat!(
-            "0201e8aa1e010204ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
-            "727570745f656e74727906f0a2040809",
+            "0301e8aa1e010204ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
+            "727570745f656e74727906f0a20408090a0b0c0d0e0f1011121314",
         );
         golden::<Summary>(text, &summary);
     }

@@ -9,8 +9,10 @@ mod event;
 mod log;
 mod report;
 mod totals;
+mod traffic;
 
 pub use event::{Event, Served, Verdict};
-pub use log::{append, clear, last, read};
+pub use log::{append, clear, last, read, times};
 pub use report::{as_json, as_text};
 pub use totals::Totals;
+pub use traffic::{Looked, Moves, Traffic};

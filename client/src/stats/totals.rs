@@ -1,6 +1,6 @@
 //! Sums over compiles.
 
-use super::{Event, Served, Verdict};
+use super::{Event, Looked, Moves, Served, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,6 +30,20 @@ pub struct Totals {
     pub stored_bytes: u64,
     /// Wall-clock time of compiles that hits spared, less what the hits took, in ms.
     pub saved_ms: u64,
+    /// Compiles that were looked for by what they read, and not found so.
+    pub direct_misses: u64,
+    /// Compiles that were looked for by their preprocessed text, and not found so.
+    pub preprocessed_misses: u64,
+    /// Compiles that were looked for in the local store and compiled, or served by another.
+    pub local_misses: u64,
+    /// Compiles that were looked for on the ring or in a shared directory, and not found there.
+    pub remote_misses: u64,
+    /// Compiles that were stored anew although they may have been there.
+    pub recached: u64,
+    /// Reads and writes of the local store.
+    pub local: Moves,
+    /// Reads and writes of the ring and of a shared directory.
+    pub remote: Moves,
 }
 
 impl Totals {
@@ -63,9 +77,29 @@ impl Totals {
             Verdict::NotStored(reason) => count(&mut self.not_stored, reason, 1),
             Verdict::Bypassed(reason) => count(&mut self.bypassed, reason, 1),
         }
+        self.add_traffic(event);
         event.faults.iter().for_each(|fault| count(&mut self.faults, fault, 1));
         self.served_bytes += event.served_bytes;
         self.stored_bytes += event.stored_bytes;
+    }
+
+    fn add_traffic(&mut self, event: &Event) {
+        let traffic = &event.traffic;
+        self.direct_misses += u64::from(traffic.direct == Looked::Missed);
+        self.preprocessed_misses += u64::from(traffic.preprocessed == Looked::Missed);
+        let near = matches!(event.verdict, Verdict::Hit(Served::Local | Served::DirectLocal));
+        let far = matches!(event.verdict, Verdict::Hit(Served::Ring | Served::DirectRing));
+        let compiled = match &event.verdict {
+            Verdict::Bypassed(reason) => reason == "read_only_direct",
+            Verdict::NotStored(reason) => reason != "compile_failed",
+            Verdict::Hit(_) | Verdict::Miss => true,
+        };
+        let asked = |moves: &Moves| moves.found + moves.missed > 0;
+        self.local_misses += u64::from(asked(&traffic.local) && !near && compiled);
+        self.remote_misses += u64::from(asked(&traffic.remote) && !near && !far && compiled);
+        self.recached += u64::from(traffic.recached && event.verdict == Verdict::Miss);
+        self.local.join(&traffic.local);
+        self.remote.join(&traffic.remote);
     }
 
     /// Joins two sums.
@@ -77,6 +111,13 @@ impl Totals {
         self.served_bytes += other.served_bytes;
         self.stored_bytes += other.stored_bytes;
         self.saved_ms += other.saved_ms;
+        self.direct_misses += other.direct_misses;
+        self.preprocessed_misses += other.preprocessed_misses;
+        self.local_misses += other.local_misses;
+        self.remote_misses += other.remote_misses;
+        self.recached += other.recached;
+        self.local.join(&other.local);
+        self.remote.join(&other.remote);
         let maps = [
             (&mut self.not_stored, &other.not_stored),
             (&mut self.bypassed, &other.bypassed),

@@ -3,7 +3,7 @@
 //! ```text
 //! objects/S/KIND-KEY      S: first hexadecimal digit of the key, one of 16 shards; KIND: d(irect) or p(reprocessed), or what `side.rs` and
 //!                         `raw.rs` say
-//! objects/S/usage         bytes and files in the shard, an estimate that each clean-up corrects
+//! objects/S/usage         bytes and files in the shard, an estimate that each clean-up corrects, and the number of clean-ups
 //! locks/KEY               kernel lock of the process that compiles KEY now
 //! keys/local.key          secret of the keyed hash over entry heads
 //! ```
@@ -14,18 +14,24 @@
 
 mod entry;
 mod flight;
+mod inspect;
+mod namespaces;
 mod raw;
 mod secret;
 mod side;
+mod tend;
 mod usage;
 
 pub use entry::{LocalEntry, Origin, STORE_VERSION};
 pub use flight::{Flight, take_off};
+pub use inspect::Inspected;
 pub use raw::Transfer;
 pub use secret::Secret;
 pub use side::Side;
+pub use tend::{Act, Census, Compression, Evicted, Which};
 
 use crate::home::{Home, content};
+use dccache_protocol::ids::Namespace;
 use dccache_protocol::keys::EntryKey;
 use dccache_protocol::limits;
 use rustix::fs::{OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -63,6 +69,8 @@ pub struct Store<'a> {
     home: &'a Home,
     max_size: u64,
     max_files: u64,
+    /// In which files are stored; `None` for the one that nobody names.
+    namespace: Option<&'a Namespace>,
     /// Once it was read.
     secret: OnceLock<Secret>,
 }
@@ -70,13 +78,27 @@ pub struct Store<'a> {
 impl<'a> Store<'a> {
     /// Uses the store below `home`, bounded to `max_size` bytes; 0 means no bound.
     pub fn new(home: &'a Home, max_size: u64) -> Self {
-        Self { home, max_size, max_files: 0, secret: OnceLock::new() }
+        Self { home, max_size, max_files: 0, namespace: None, secret: OnceLock::new() }
     }
 
     /// Bounds it to `max_files` files as well; 0 means no bound.
     #[must_use]
     pub fn with_files(self, max_files: u64) -> Self {
         Self { max_files, ..self }
+    }
+
+    /// Notes of what is stored that it belongs to a namespace.
+    #[must_use]
+    pub fn in_namespace(self, namespace: &'a Namespace) -> Self {
+        Self { namespace: Some(namespace).filter(|named| **named != Namespace::default()), ..self }
+    }
+
+    /// Counts a file that was just stored; returns whether its shard is now over its share.
+    fn count(&self, shard: Shard, file: &str, bytes: u64) -> io::Result<bool> {
+        usage::add(self.home, shard, bytes, &self.bounds(), || match self.namespace {
+            Some(namespace) => namespaces::note(self.home, shard, namespace, file),
+            None => Ok(()),
+        })
     }
 
     /// Returns the secret of the store; `None` where it has none yet.
@@ -137,7 +159,7 @@ impl<'a> Store<'a> {
         let (head, body) = entry.encode(key, &secret);
         let shard = Shard::of(key);
         self.home.replace(&name_of(key), &[&head, body])?;
-        let over = usage::add(self.home, shard, (head.len() + body.len()) as u64, &self.bounds())?;
+        let over = self.count(shard, &name_of(key), (head.len() + body.len()) as u64)?;
         Ok(over.then_some(shard))
     }
 

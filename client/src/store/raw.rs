@@ -7,7 +7,7 @@
 //! Invariant: none of these files is believed. It is read and checked against its digest before each use, since a program that writes into
 //! a linked output writes into the store. One that does not hold is removed; the entry beside it holds the content as well.
 
-use super::{Shard, Store, usage};
+use super::{Shard, Store};
 use crate::home::unique_part;
 use dccache_protocol::entry::{BlobRef, OutputRole};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timestamps, UTIME_NOW};
@@ -86,7 +86,7 @@ impl Store<'_> {
             let _ = self.home.remove(&temporary);
         }
         kept?;
-        usage::add(self.home, shard_of(blob), blob.size, &self.bounds()).map(drop)
+        self.count(shard_of(blob), &name, blob.size).map(drop)
     }
 }
 

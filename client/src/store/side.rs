@@ -10,7 +10,7 @@
 //! The keyed hash binds each to this store and to its name, as it does for entries.
 
 use super::secret::Secret;
-use super::{Shard, Store, name_of, usage};
+use super::{Shard, Store, name_of};
 use crate::home::Home;
 use dccache_protocol::codec::decode_exact;
 use dccache_protocol::digest::Digest;
@@ -26,6 +26,9 @@ const SEALED_VERSION: u8 = 1;
 
 /// Version of manifests.
 const MANIFEST_VERSION: u8 = 1;
+
+/// A second name has fewer bytes than this, an entry has more: its head alone holds a key, an outcome and a keyed hash.
+pub(super) const ALIAS_SIZE_MAX: u64 = 80;
 
 /// Bytes before the body.
 const PREFIX: usize = 1 + 32;
@@ -77,7 +80,7 @@ impl Store<'_> {
     pub fn put_side(&self, side: Side, body: &[u8]) -> io::Result<()> {
         let (shard, file) = side.file();
         write(self.home, &file, side.version(), body)?;
-        usage::add(self.home, shard, (PREFIX + body.len()) as u64, &self.bounds()).map(|_| ())
+        self.count(shard, &file, (PREFIX + body.len()) as u64).map(|_| ())
     }
 
     /// Removes a file beside the entries.
@@ -92,7 +95,7 @@ impl Store<'_> {
     pub fn put_alias(&self, key: &EntryKey, target: &EntryKey) -> io::Result<()> {
         let Ok(body) = postcard::to_extend(target, Vec::new()) else { return Ok(()) };
         write(self.home, &name_of(key), ALIAS_VERSION, &body)?;
-        usage::add(self.home, Shard::of(key), (PREFIX + body.len()) as u64, &self.bounds()).map(|_| ())
+        self.count(Shard::of(key), &name_of(key), (PREFIX + body.len()) as u64).map(|_| ())
     }
 }
 

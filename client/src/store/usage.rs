@@ -3,11 +3,12 @@
 //! The count is an estimate: it is written under a kernel lock, but a process can die between a rename and the count, and a replaced
 //! file is counted twice. Each clean-up counts anew.
 
-use super::Shard;
+use super::{Shard, namespaces};
 use crate::home::{Home, TEMPORARY_MARK};
 use rustix::fs::OFlags;
 use std::fs;
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
 /// A clean-up leaves this share of a shard, in tenths, so that the next one is far away.
@@ -19,9 +20,11 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 /// One stored file.
 #[derive(Clone, Debug)]
 pub(super) struct StoredFile {
-    name: String,
+    pub(super) name: String,
     pub(super) size: u64,
-    used: SystemTime,
+    /// Bytes that it takes on the disk.
+    pub(super) on_disk: u64,
+    pub(super) used: SystemTime,
 }
 
 /// How much the whole store may hold; 0 for no bound.
@@ -42,13 +45,20 @@ impl Bounds {
     }
 }
 
-/// Counts one file of `bytes` more; returns whether the shard is now over its share.
-pub(super) fn add(home: &Home, shard: Shard, bytes: u64, bounds: &Bounds) -> io::Result<bool> {
+/// Counts one file of `bytes` more, and takes `note` of it under the same lock; returns whether the shard is now over its share.
+pub(super) fn add(
+    home: &Home,
+    shard: Shard,
+    bytes: u64,
+    bounds: &Bounds,
+    note: impl FnOnce() -> io::Result<()>,
+) -> io::Result<bool> {
     let mut file = counter(home, shard)?;
     file.lock()?;
-    let [held, files] = read_count(&mut file).unwrap_or_default();
+    let [held, files, cleanups] = read_count(&mut file).unwrap_or_default();
     let sum = [held.saturating_add(bytes), files.saturating_add(1)];
-    write_count(&mut file, sum)?;
+    write_count(&mut file, [sum[0], sum[1], cleanups])?;
+    note()?;
     Ok(bounds.are_passed(sum, 10))
 }
 
@@ -72,7 +82,24 @@ pub(super) fn clean(home: &Home, shard: Shard, bounds: &Bounds) -> io::Result<()
     remove_abandoned(home, shard);
     let mut count = counter(home, shard)?;
     count.lock()?;
-    write_count(&mut count, held)
+    namespaces::prune(home, shard);
+    let [.., cleanups] = read_count(&mut count).unwrap_or_default();
+    write_count(&mut count, [held[0], held[1], cleanups.saturating_add(1)])
+}
+
+/// Returns how often a shard was cleaned since that was forgotten.
+pub(super) fn cleanups(home: &Home, shard: Shard) -> u64 {
+    let read =
+        home.open_file(&count_of(shard), OFlags::RDONLY).ok().and_then(|mut file| read_count(&mut file));
+    read.map_or(0, |[.., cleanups]| cleanups)
+}
+
+/// Forgets how often a shard was cleaned.
+pub(super) fn forget_cleanups(home: &Home, shard: Shard) -> io::Result<()> {
+    let mut count = counter(home, shard)?;
+    count.lock()?;
+    let [bytes, files, _] = read_count(&mut count).unwrap_or_default();
+    write_count(&mut count, [bytes, files, 0])
 }
 
 /// Lists the entries of a shard.
@@ -99,6 +126,7 @@ fn list(home: &Home, shard: Shard, wanted: impl Fn(&str) -> bool) -> Vec<StoredF
         metadata.is_file().then(|| StoredFile {
             name: format!("{directory}/{name}"),
             size: metadata.len(),
+            on_disk: metadata.blocks() * 512,
             used,
         })
     });
@@ -106,18 +134,22 @@ fn list(home: &Home, shard: Shard, wanted: impl Fn(&str) -> bool) -> Vec<StoredF
 }
 
 fn counter(home: &Home, shard: Shard) -> io::Result<fs::File> {
-    home.open_for_writing(&format!("{}/usage", shard.directory()), OFlags::RDWR)
+    home.open_for_writing(&count_of(shard), OFlags::RDWR)
 }
 
-/// Reads bytes and files; a count of an older version has bytes only.
-fn read_count(file: &mut fs::File) -> Option<[u64; 2]> {
+fn count_of(shard: Shard) -> String {
+    format!("{}/usage", shard.directory())
+}
+
+/// Reads bytes, files and clean-ups; a count of an older version ends earlier.
+fn read_count(file: &mut fs::File) -> Option<[u64; 3]> {
     let mut bytes = Vec::new();
-    file.take(16).read_to_end(&mut bytes).ok()?;
+    file.take(24).read_to_end(&mut bytes).ok()?;
     let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
-    Some([number(0)?, number(8).unwrap_or(0)])
+    Some([number(0)?, number(8).unwrap_or(0), number(16).unwrap_or(0)])
 }
 
-fn write_count(file: &mut fs::File, count: [u64; 2]) -> io::Result<()> {
+fn write_count(file: &mut fs::File, count: [u64; 3]) -> io::Result<()> {
     file.rewind()?;
     file.write_all(&count.map(u64::to_le_bytes).concat())
 }

@@ -13,7 +13,7 @@ use crate::invocation::ColorRequest;
 use crate::keying::Color;
 use crate::link::Link;
 use crate::process::{Ending, Ran, die_like, run};
-use crate::stats::{Served, Verdict};
+use crate::stats::{Looked, Served, Verdict};
 use crate::store::{Flight, LocalEntry, Store, take_off};
 use crate::toolchain::Stamp;
 use dccache_protocol::keys::EntryKey;
@@ -29,7 +29,10 @@ impl Setting<'_> {
     /// Serves the call or compiles it, and returns the exit code. Sets the tally's verdict unless it refuses.
     pub(super) fn serve(&self, tally: &mut Tally) -> Result<i32, Refusal> {
         tally.event.source = self.invocation.source.clone();
-        let store = Store::new(self.home, self.config.max_size).with_files(self.config.max_files);
+        tally.output = self.main_path();
+        let store = Store::new(self.home, self.config.max_size)
+            .with_files(self.config.max_files)
+            .in_namespace(&self.config.namespace);
         let mut link = Link::new(self.home, self.config);
         let mut direct = self.direct();
         if let Some(direct) = direct.as_mut().filter(|_| !self.config.recache)
@@ -55,6 +58,7 @@ impl Setting<'_> {
         let probes = known.probes();
         tally.event.keys = probes.iter().map(|key| *key.digest()).collect();
         if self.config.recache {
+            tally.event.traffic.recached = true;
             return self.compile(&known, direct.as_mut(), &store, link, tally);
         }
         if self.serve_locally(&known, direct.as_mut(), &store, link.as_mut(), tally)
@@ -79,11 +83,15 @@ impl Setting<'_> {
         mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
     ) -> bool {
+        tally.event.traffic.preprocessed = Looked::Missed;
         if self.config.remote_only {
             return false;
         }
         let Some(hit) = self.find_locally(store, &known.probes(), tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
+        if delivered {
+            tally.event.traffic.preprocessed = Looked::Found;
+        }
         if delivered && !self.config.read_only {
             self.preprocessing_paid();
             self.attach(known, &hit, direct, store, link.as_deref_mut(), tally);
@@ -102,6 +110,9 @@ impl Setting<'_> {
     ) -> bool {
         let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
+        if delivered {
+            tally.event.traffic.preprocessed = Looked::Found;
+        }
         let keeps = delivered && !self.config.read_only && !self.config.remote_only;
         if keeps {
             self.preprocessing_paid();
@@ -134,7 +145,7 @@ impl Setting<'_> {
         if learned.key != hit.lies && store.put_alias(&learned.key, &hit.lies).is_err() {
             return;
         }
-        self.note(store, learned.manifest, learned.key, &learned.footprint);
+        self.note(store, learned.manifest, learned.key, &learned.footprint, tally);
         self.seal(direct, &learned.footprint, hit.lies);
         if let Some(link) = link {
             let job = self.job(known, hit.lies, &hit.entry, Some(&learned));
@@ -322,7 +333,7 @@ impl Setting<'_> {
             if let Some(key) = key {
                 let _ = store.put_alias(key, &lies);
             }
-            self.note(store, learned.manifest, learned.key, &learned.footprint);
+            self.note(store, learned.manifest, learned.key, &learned.footprint, tally);
             self.seal(direct, &learned.footprint, lies);
             self.push(known, *key, entry, Some(learned), link, tally);
         } else {
@@ -344,6 +355,7 @@ impl Setting<'_> {
     ) -> bool {
         match store.put(key, entry) {
             Ok(over) => {
+                tally.event.traffic.local.written += 1;
                 tally.event.stored_bytes = entry.outcome.total_size();
                 if let Some(shard) = over {
                     store.clean(shard);
@@ -359,11 +371,16 @@ impl Setting<'_> {
 
     /// Names the main output, and says how it lies there; nothing where there is none.
     fn main_output(&self) -> Option<(PathBuf, Option<Stamp>)> {
-        let role = self.invocation.stage.role()?;
-        let planned = self.invocation.outputs.iter().find(|planned| planned.role == role)?;
-        let path = self.path(planned.path.as_ref()?);
+        let path = self.main_path()?;
         let stamp = fs::symlink_metadata(&path).ok().map(|found| Stamp::from(&found));
         Some((path, stamp))
+    }
+
+    /// Names the main output; nothing where there is none.
+    fn main_path(&self) -> Option<PathBuf> {
+        let role = self.invocation.stage.role()?;
+        let planned = self.invocation.outputs.iter().find(|planned| planned.role == role)?;
+        Some(self.path(planned.path.as_ref()?))
     }
 
     /// Removes what a compile that failed has left of its main output, `before` being what lay there: the compilers do so themselves,

@@ -13,7 +13,7 @@ use crate::invocation::{KeyRole, value};
 use crate::keying::{Ingredients, ManifestKeys, OVERLAY, Takes, manifest_keys};
 use crate::link::{Answer, Link, Suggested};
 use crate::process::{local_date, wall_now};
-use crate::stats::Served;
+use crate::stats::{Looked, Served};
 use crate::store::{Found, LocalEntry, Side, Store};
 use dccache_protocol::codec::Format;
 use dccache_protocol::digest::Digest;
@@ -144,12 +144,15 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<DirectHit> {
         let keys = direct.keys;
-        for manifest_key in keys.all() {
-            let Some(bytes) = store.side(Side::Manifest(manifest_key)) else { continue };
-            let Ok(manifest) = Manifest::from_bytes(&bytes) else { continue };
+        let stored =
+            |key| Manifest::from_bytes(&store.side(Side::Manifest(key))?).ok().map(|found| (key, found));
+        let manifests: Vec<(ManifestKey, Manifest)> = keys.all().filter_map(stored).collect();
+        tally.event.traffic.local.read(!manifests.is_empty());
+        for (manifest_key, manifest) in manifests {
             for (key, footprint) in self.derive(direct, manifest_key, &manifest, None) {
                 match store.get(&key) {
                     Found::Entry { key: lies, entry } => {
+                        tally.event.traffic.local.read(true);
                         return Some(DirectHit { manifest: manifest_key, key, lies, footprint, entry });
                     }
                     Found::Damaged => tally.fault("corrupt_entry"),
@@ -173,8 +176,14 @@ impl Setting<'_> {
         if derived.is_empty() {
             let keys: Vec<ManifestKey> = direct.keys.all().collect();
             let (manifests, newest) = match link.suggestions(&keys, budget) {
-                Suggested::Some { manifests, newest } => (manifests, newest),
-                Suggested::Nothing => return None,
+                Suggested::Some { manifests, newest } => {
+                    tally.event.traffic.remote.read(true);
+                    (manifests, newest)
+                }
+                Suggested::Nothing => {
+                    tally.event.traffic.remote.read(false);
+                    return None;
+                }
                 Suggested::Fault(name) => {
                     tally.fault(name);
                     return None;
@@ -192,6 +201,7 @@ impl Setting<'_> {
             if let Some((key, entry)) = newest
                 && let Some(at) = derived.iter().position(|(_, derived, _)| *derived == key)
             {
+                tally.event.traffic.remote.read(true);
                 let (manifest, key, footprint) = derived.swap_remove(at);
                 return Some(DirectHit { manifest, key, lies: key, footprint, entry });
             }
@@ -203,11 +213,15 @@ impl Setting<'_> {
         }
         match link.find(&keys, budget) {
             Answer::Found { key, entry, .. } => {
+                tally.event.traffic.remote.read(true);
                 let at = derived.iter().position(|(_, derived, _)| *derived == key)?;
                 let (manifest, key, footprint) = derived.swap_remove(at);
                 Some(DirectHit { manifest, key, lies: key, footprint, entry })
             }
-            Answer::Missed => None,
+            Answer::Missed => {
+                tally.event.traffic.remote.read(false);
+                None
+            }
             Answer::Fault(name) => {
                 tally.fault(name);
                 None
@@ -255,11 +269,13 @@ impl Setting<'_> {
         mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
     ) -> bool {
+        tally.event.traffic.direct = Looked::Missed;
         if !self.config.remote_only
             && let Some(hit) = self.find_directly(direct, store, tally)
         {
             tally.event.keys = vec![*hit.key.digest()];
             if self.deliver_or_count(&hit.entry, Served::DirectLocal, tally) {
+                tally.event.traffic.direct = Looked::Found;
                 self.seal(direct, &hit.footprint, hit.lies);
                 self.share_directly_again(&hit, link.as_deref_mut(), tally);
                 return true;
@@ -271,9 +287,10 @@ impl Setting<'_> {
         if !self.deliver_or_count(&hit.entry, Served::DirectRing, tally) {
             return false;
         }
+        tally.event.traffic.direct = Looked::Found;
         let keeps = !self.config.read_only && !self.config.remote_only;
         if keeps && self.keep(store, &hit.key, &hit.entry, tally) {
-            self.note(store, hit.manifest, hit.key, &hit.footprint);
+            self.note(store, hit.manifest, hit.key, &hit.footprint, tally);
             self.seal(direct, &hit.footprint, hit.key);
         }
         true

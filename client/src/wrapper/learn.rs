@@ -2,7 +2,7 @@
 
 use super::direct::Direct;
 use super::lookup::Known;
-use super::setting::Setting;
+use super::setting::{Setting, Tally};
 use crate::config::CompilerCheck;
 use crate::direct::guard::{Absence, AbsentName, Guards};
 use crate::direct::manifest::{Footprint, keyed_digest, opened};
@@ -150,13 +150,15 @@ impl Setting<'_> {
         manifest: ManifestKey,
         key: EntryKey,
         footprint: &Footprint,
+        tally: &mut Tally,
     ) {
         let EntryKey::Direct(direct) = key else { return };
         let side = Side::Manifest(manifest);
         let known = store.side(side).and_then(|bytes| Manifest::from_bytes(&bytes).ok()).unwrap_or_default();
         let now = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-        let _ = store.put_side(side, &footprint.clone().into_manifest(known, direct, now).to_bytes());
+        let noted = store.put_side(side, &footprint.clone().into_manifest(known, direct, now).to_bytes());
+        tally.event.traffic.local.written += u64::from(noted.is_ok());
     }
 
     /// Seals the record of this command, where stamps can stand for everything that led to its entry. What cannot be sealed is found by
@@ -182,6 +184,8 @@ impl Setting<'_> {
         // The fast way knows no log, writes what it delivers, and looks nowhere but here.
         let plain = self.in_force.steady
             && self.config.log_file.is_none()
+            && self.config.stats_log.is_none()
+            && !self.config.debug
             && self.config.transfer().is_none()
             && !self.config.remote_only
             && !self.config.reshare;

@@ -20,6 +20,7 @@ use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::EntryKey;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What the preprocessor and the files say about a compile.
@@ -144,7 +145,11 @@ impl Setting<'_> {
         let named = self.invocation.option_files.iter();
         let named = named.map(|file| read(&file.path, self.path(&file.path))).collect::<Result<_, _>>()?;
         let extra = self.config.extra_files_to_hash.iter();
-        let extra = extra.map(|path| read(path.as_os_str().as_bytes(), self.directory.join(path)));
+        let unhashed =
+            |path: &PathBuf| Refusal::because("error_hashing_extra_file", path.as_os_str().as_bytes());
+        let extra = extra.map(|path| {
+            read(path.as_os_str().as_bytes(), self.directory.join(path)).map_err(|_| unhashed(path))
+        });
         Ok((named, extra.collect::<Result<_, _>>()?))
     }
 
@@ -178,14 +183,16 @@ impl Setting<'_> {
         probes: &[EntryKey],
         tally: &mut Tally,
     ) -> Option<Hit> {
-        probes.iter().find_map(|key| match store.get(key) {
+        let hit = probes.iter().find_map(|key| match store.get(key) {
             Found::Entry { key: lies, entry } => Some(Hit { key: *key, lies, entry }),
             Found::Nothing => None,
             Found::Damaged => {
                 tally.fault("corrupt_entry");
                 None
             }
-        })
+        });
+        tally.event.traffic.local.read(hit.is_some());
+        hit
     }
 
     /// Looks on the ring; what is found goes into the local store as well.
@@ -196,8 +203,14 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<Hit> {
         match link?.find(probes, self.time_slot().budget_ms(self.home)) {
-            Answer::Found { key, lies, entry } => Some(Hit { key, lies, entry }),
-            Answer::Missed => None,
+            Answer::Found { key, lies, entry } => {
+                tally.event.traffic.remote.read(true);
+                Some(Hit { key, lies, entry })
+            }
+            Answer::Missed => {
+                tally.event.traffic.remote.read(false);
+                None
+            }
             Answer::Fault(name) => {
                 tally.fault(name);
                 None

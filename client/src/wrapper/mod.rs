@@ -278,8 +278,10 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
     };
     let mut invocation = understand(&command, &disk, config, &overlays)?;
     argv.extend(overlays);
-    let toolchain = Toolchain::of(&call, &invocation)
-        .map_err(|why| Refusal::because("unsupported_compiler", why.to_string()))?;
+    let toolchain = Toolchain::of(&call, &invocation).map_err(|why| match why {
+        toolchain::Unknown::Check(_) => Refusal::because("compiler_check_failed", why.to_string()),
+        _ => Refusal::because("unsupported_compiler", why.to_string()),
+    })?;
     let root = root_of(&invocation.working_directory, &config.base_dir);
     let places = Places { root: &root, working_directory: &invocation.working_directory.clone() };
     let map = config.portable_paths.then(|| make_portable(&mut invocation, &places)).flatten();

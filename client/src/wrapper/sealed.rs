@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::direct::guard::Standing;
 use crate::direct::sealed::{Sealed, Terminal, name_of};
 use crate::home::Home;
-use crate::stats::{Served, Verdict};
+use crate::stats::{Served, Traffic, Verdict};
 use crate::store::{Found, Side, Store};
 use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
@@ -52,6 +52,7 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i
         tally.event.keys = vec![*sealed.entry.digest()];
         tally.event.served_bytes = entry.outcome.total_size();
         tally.event.compile_ms = entry.outcome.wall_ms;
+        tally.event.traffic = Traffic::sealed();
         tally.finish(home, &Config::default(), Verdict::Hit(Served::DirectLocal));
     }
     Some(0)

@@ -1,6 +1,7 @@
 //! Everything that is known about a call before anything is looked up, and the record that is kept of it.
 
 use super::InForce;
+use crate::ccache::statistics_lines;
 use crate::config::Config;
 use crate::cpp::Places;
 use crate::explain::explain;
@@ -13,8 +14,8 @@ use crate::stats::{self, Event, Verdict};
 use crate::toolchain::Toolchain;
 use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -93,6 +94,8 @@ pub(super) struct Tally {
     pub(super) verdict: Option<Verdict>,
     /// Exit code, once the compiler has run or a hit is written: from then on nothing may run again.
     pub(super) delivered: Option<i32>,
+    /// Main output, beside which a debug log may be written.
+    pub(super) output: Option<PathBuf>,
     start: Instant,
     /// Time that the compiler took, which is not ours.
     pub(super) compiler: Duration,
@@ -111,7 +114,14 @@ impl Tally {
             compiler: compiler.as_bytes().to_vec(),
             ..Event::default()
         };
-        Self { event, verdict: None, delivered: None, start: Instant::now(), compiler: Duration::ZERO }
+        Self {
+            event,
+            verdict: None,
+            delivered: None,
+            output: None,
+            start: Instant::now(),
+            compiler: Duration::ZERO,
+        }
     }
 
     /// Counts a fault on the way.
@@ -136,6 +146,13 @@ impl Tally {
             let file = File::options().create(true).append(true).open(log);
             let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
         }
+        if let Some(log) = &config.stats_log {
+            let file = File::options().create(true).append(true).open(log);
+            let _ = file.and_then(|mut file| file.write_all(statistics_lines(&self.event).as_bytes()));
+        }
+        if let Some(output) = self.output.as_ref().filter(|_| config.debug) {
+            let _ = write_beside(output, config.debug_dir.as_deref(), &explain(&self.event));
+        }
     }
 
     /// Fills in the times.
@@ -144,6 +161,19 @@ impl Tally {
         self.event.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         self.event.own_us = micros(self.start.elapsed().saturating_sub(self.compiler));
     }
+}
+
+/// Writes a debug log beside an output, or at the same place below `directory`.
+fn write_beside(output: &Path, directory: Option<&Path>, text: &str) -> io::Result<()> {
+    let mut file = match directory {
+        Some(directory) => directory.join(output.strip_prefix("/").unwrap_or(output)),
+        None => output.to_owned(),
+    };
+    if let Some(parent) = file.parent().filter(|_| directory.is_some()) {
+        fs::create_dir_all(parent)?;
+    }
+    file.as_mut_os_string().push(".ccache-log");
+    fs::write(file, text)
 }
 
 /// Returns a duration in whole µs.

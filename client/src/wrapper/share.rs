@@ -126,8 +126,10 @@ impl Setting<'_> {
             (None, Some(key)) => self.job(known, key, entry, None),
             (None, None) => return,
         };
-        if let Err(name) = link.push(job, entry) {
-            tally.fault(name);
+        let manifests = u64::from(job.manifest.is_some());
+        match link.push(job, entry) {
+            Ok(()) => tally.event.traffic.remote.written += 1 + manifests,
+            Err(name) => tally.fault(name),
         }
     }
 }

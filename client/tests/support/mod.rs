@@ -1,6 +1,8 @@
 //! A place of its own for each test: a directory to compile in, a home of dccache, and running compilers with and without it.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+pub mod ccache;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -75,6 +75,9 @@ impl Context {
         if let Some(problem) = OPTIONS[index].kind.problem(&expanded) {
             return Err(problem);
         }
+        if self.dry_run {
+            return Ok(());
+        }
         let file = self.loaded()?.own_file.ok_or("set HOME or CCACHE_DIR")?;
         write(&file, OPTIONS[index].name, value).map_err(|error| error.to_string())
     }

@@ -1,9 +1,13 @@
 //! ccache's own command line: configuration, statistics, and looking after the cache.
 
 mod configure;
+mod files;
+mod statistics;
+mod tend;
 
 use super::flags::{FLAGS, Flag, parse};
 use super::layers::{Given, Loaded, named_dir};
+use super::report::Format;
 use super::{FOLLOWED, WRONG};
 use crate::home::Home;
 use crate::say::{complain, say};
@@ -18,6 +22,11 @@ type Failure = String;
 struct Context {
     directory: Option<String>,
     config_path: Option<String>,
+    dry_run: bool,
+    verbosity: usize,
+    format: Format,
+    older_than: Option<String>,
+    namespace: Option<String>,
 }
 
 /// Runs all commands in the order in which they were typed; returns the exit code.
@@ -29,8 +38,8 @@ pub(super) fn run(words: &[OsString]) -> i32 {
             return WRONG;
         }
     };
-    let context = Context::of(&options);
-    let done = options.iter().try_for_each(|(flag, given)| context.act(flag, given));
+    let done = Context::of(&options)
+        .and_then(|context| options.iter().try_for_each(|(flag, given)| context.act(flag, given)));
     match done {
         Ok(()) => 0,
         Err(problem) => {
@@ -54,11 +63,25 @@ pub(super) fn usage() -> String {
 }
 
 impl Context {
-    fn of(options: &[(&'static Flag, String)]) -> Self {
+    fn of(options: &[(&'static Flag, String)]) -> Result<Self, Failure> {
         let last = |name: &str| {
             options.iter().rev().find(|(flag, _)| flag.long == name).map(|(_, given)| given.clone())
         };
-        Self { directory: last("dir"), config_path: last("config-path") }
+        let count = |name: &str| options.iter().filter(|(flag, _)| flag.long == name).count();
+        let format = match last("format").as_deref() {
+            None | Some("tab") => Format::Tab,
+            Some("json") => Format::Json,
+            Some(other) => return Err(format!("unknown format \"{other}\"")),
+        };
+        Ok(Self {
+            directory: last("dir"),
+            config_path: last("config-path"),
+            dry_run: count("dry-run") > 0,
+            verbosity: count("verbose"),
+            format,
+            older_than: last("evict-older-than"),
+            namespace: last("evict-namespace"),
+        })
     }
 
     /// Finds a variable as the options have it.
@@ -86,6 +109,12 @@ impl Context {
         named.or_else(|| Home::location(variable)).ok_or_else(|| "set HOME or CCACHE_DIR".to_owned())
     }
 
+    /// Opens the cache.
+    fn home(&self, loaded: &Loaded) -> Result<Home, Failure> {
+        let path = self.cache_dir(loaded)?;
+        Home::open(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
     fn act(&self, flag: &Flag, given: &str) -> Result<(), Failure> {
         match flag.long {
             "version" => say!(
@@ -99,6 +128,22 @@ impl Context {
             "set-config" => self.set_config(given)?,
             "max-size" => self.set_max_size(given)?,
             "max-files" => self.set_max_files(given)?,
+            "cleanup" => self.cleanup()?,
+            "clear" => self.clear()?,
+            // Where both stand they are one.
+            "evict-older-than" if self.namespace.is_some() => {}
+            "evict-older-than" | "evict-namespace" => self.evict()?,
+            "show-compression" => self.show_compression()?,
+            "recompress" => self.recompress(given)?,
+            "show-stats" => self.show_stats()?,
+            "zero-stats" => self.zero_stats()?,
+            "print-stats" => self.print_stats()?,
+            "show-log-stats" => self.show_log_stats()?,
+            "print-log-stats" => self.print_log_stats()?,
+            "hash-file" => self.hash_file(given)?,
+            "checksum-file" => self.checksum_file(given)?,
+            "inspect" => self.inspect(given)?,
+            "extract-result" => self.extract_result(given)?,
             // Said about others, or accepted.
             _ => {}
         }

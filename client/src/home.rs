@@ -2,7 +2,7 @@
 //!
 //! Invariant: below it no symbolic link is followed, so a planted one reads as a missing file.
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
@@ -18,7 +18,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Home {
     path: PathBuf,
     directory: OwnedFd,
+    modes: Modes,
 }
+
+/// Permissions of what is made below it.
+#[derive(Clone, Copy, Debug)]
+struct Modes {
+    file: Mode,
+    directory: Mode,
+    /// Whether they hold whatever the umask says.
+    exact: bool,
+}
+
+/// All is its owner's alone.
+const PRIVATE: Modes = Modes { file: Mode::RUSR.union(Mode::WUSR), directory: Mode::RWXU, exact: false };
 
 impl Home {
     /// Returns where the directory is: `DCCACHE_DIR`, else `$XDG_CACHE_HOME/dccache`, else `~/.cache/dccache`; `None`
@@ -38,16 +51,32 @@ impl Home {
     /// # Errors
     /// Why it can neither be opened nor made.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, PRIVATE)
+    }
+
+    /// Opens a directory of several users, whose files lack the permissions of `mask`; `None` for the process's umask.
+    ///
+    /// # Errors
+    /// As [`Home::open`].
+    pub fn open_shared(path: &Path, mask: Option<u16>) -> io::Result<Self> {
+        let lacking = Mode::from_raw_mode(mask.unwrap_or(0).into());
+        let all = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+        let read_write = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+        let modes = Modes { file: read_write - lacking, directory: all - lacking, exact: mask.is_some() };
+        Self::open_with(path, modes)
+    }
+
+    fn open_with(path: &Path, modes: Modes) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = || rustix::fs::open(path, flags, Mode::empty());
         let directory = match open() {
             Err(Errno::NOENT) => {
-                DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+                DirBuilder::new().recursive(true).mode(modes.directory.as_raw_mode()).create(path)?;
                 open()?
             }
             other => other?,
         };
-        Ok(Self { path: path.to_owned(), directory })
+        Ok(Self { path: path.to_owned(), directory, modes })
     }
 
     /// Returns the directory's path.
@@ -65,7 +94,7 @@ impl Home {
         if !flags.contains(OFlags::PATH) {
             flags |= OFlags::NOCTTY | OFlags::NONBLOCK;
         }
-        let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
+        let mode = if flags.contains(OFlags::CREATE) { self.modes.file } else { Mode::empty() };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let opened = match rustix::fs::openat2(&self.directory, name, flags, mode, resolve) {
             // Kernels and sandboxes without openat2: only the last component is guarded then.
@@ -110,6 +139,10 @@ impl Home {
         let temporary = temporary_name(name);
         let mut file = self.open_for_writing(&temporary, OFlags::WRONLY | OFlags::EXCL)?;
         let written = pieces.iter().try_for_each(|piece| file.write_all(piece));
+        let written = match self.modes.exact {
+            true => written.and_then(|()| Ok(rustix::fs::fchmod(&file, self.modes.file)?)),
+            false => written,
+        };
         let written = written.and_then(|()| self.rename(&temporary, name));
         if written.is_err() {
             let _ = self.remove(&temporary);
@@ -130,12 +163,16 @@ impl Home {
     /// # Errors
     /// Those of `unlinkat`.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.directory, name, rustix::fs::AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&self.directory, name, AtFlags::empty())?)
     }
 
     fn make_directories_of(&self, name: &str) -> io::Result<()> {
         for (slash, _) in name.match_indices('/') {
-            match rustix::fs::mkdirat(&self.directory, &name[..slash], Mode::RWXU) {
+            match rustix::fs::mkdirat(&self.directory, &name[..slash], self.modes.directory) {
+                Ok(()) if self.modes.exact => {
+                    let directory = &name[..slash];
+                    rustix::fs::chmodat(&self.directory, directory, self.modes.directory, AtFlags::empty())?;
+                }
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }

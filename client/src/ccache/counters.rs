@@ -149,7 +149,7 @@ impl Counters {
             ("preprocessed_cache_hit", preprocessed_hits),
             ("preprocessed_cache_miss", totals.preprocessed_misses),
             ("recache", totals.recached),
-            ("remote_storage_hit", totals.ring_hits),
+            ("remote_storage_hit", totals.ring_hits + totals.shared_hits),
             ("remote_storage_miss", totals.remote_misses),
             ("remote_storage_read_hit", totals.remote.found),
             ("remote_storage_read_miss", totals.remote.missed),

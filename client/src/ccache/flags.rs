@@ -25,7 +25,7 @@ const fn flag(
 }
 
 /// All options in the order in which they are shown.
-pub(super) static FLAGS: [Flag; 30] = [
+pub(super) static FLAGS: [Flag; 34] = [
     flag("cleanup", Some('c'), None, "bring the cache below its bounds and count anew what it holds"),
     flag("clear", Some('C'), None, "remove everything that is cached; configuration and statistics stay"),
     flag("config-path", None, Some("PATH"), "let the other options read and write this configuration file"),
@@ -56,6 +56,10 @@ pub(super) static FLAGS: [Flag; 30] = [
     flag("zero-stats", Some('z'), None, "set all counters to 0"),
     flag("help", Some('h'), None, "show this"),
     flag("version", Some('V'), None, "show the version"),
+    flag("trim-dir", None, Some("PATH"), "remove what was not used for longest from a shared directory"),
+    flag("trim-max-size", None, Some("SIZE"), "how much --trim-dir leaves; 0: all of it"),
+    flag("trim-method", None, Some("METHOD"), "which time --trim-dir goes by: atime (default) or mtime"),
+    flag("trim-recompress", None, Some("LEVEL"), "accepted; what is shared is compressed as it is stored"),
     flag("checksum-file", None, Some("PATH"), "print the XXH3 checksum of a file, 128 bits"),
     flag("extract-result", None, Some("PATH"), "write what a cached result holds to files ccache-result.*"),
     flag("format", None, Some("FORMAT"), "of --print-stats and --print-log-stats: tab (default) or json"),

@@ -1,5 +1,6 @@
 //! What a value of ccache's configuration may be, and how it is shown.
 
+use super::remote;
 use crate::config::parse_size;
 use std::path::Path;
 
@@ -20,6 +21,8 @@ pub(super) enum Kind {
     Octal,
     /// Absolute paths between colons, or nothing.
     Absolute,
+    /// Shared directories.
+    Storage,
 }
 
 impl Kind {
@@ -38,6 +41,7 @@ impl Kind {
             Self::Size => wrong("not a size, such as 500MB or 5GiB"),
             Self::Octal if octal(text).is_some() => None,
             Self::Octal => wrong("not an octal number of at most three digits"),
+            Self::Storage => remote::parse(text).err(),
             Self::Absolute => {
                 let relative =
                     text.split(':').find(|path| !path.is_empty() && !Path::new(path).is_absolute());

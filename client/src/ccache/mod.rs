@@ -16,6 +16,7 @@ mod kinds;
 mod layers;
 mod options;
 mod places;
+mod remote;
 mod report;
 mod variables;
 

@@ -19,7 +19,7 @@ pub use sloppiness::Sloppiness;
 
 use crate::agent::policy::Policy;
 use crate::home::Home;
-use crate::store::Transfer;
+use crate::store::{SharedDirectory, Transfer};
 use dccache_protocol::ids::Namespace;
 use raw::RawConfig;
 use std::ffi::OsString;
@@ -166,6 +166,8 @@ pub struct Config {
     pub debug: bool,
     /// Directory for that, in place of the object's.
     pub debug_dir: Option<PathBuf>,
+    /// Directories that are shared with other users; set by ccache's name only.
+    pub shared: Vec<SharedDirectory>,
     /// Search path for compilers in place of `PATH`.
     pub path: Option<OsString>,
     /// Whether compiles speak to the agent.
@@ -214,6 +216,7 @@ impl Default for Config {
             stats_log: None,
             debug: false,
             debug_dir: None,
+            shared: Vec::new(),
             path: None,
             agent: AgentUse::Auto,
             agent_idle_s: AGENT_IDLE_S,

@@ -69,6 +69,10 @@ const ROWS: &[Row] = &[
     ("ring_refused", "a node refused: it is busy, full, or does not admit this machine"),
     ("ring_timed_out", "a node did not answer within the compile's budget; `remote_budget` sets another one"),
     ("ring_unreachable", "no owner of the key could be reached; `dccache doctor` asks every node"),
+    (
+        "shared_directory_unreached",
+        "a directory of `remote_storage` cannot be opened or written; look at the mount and its permissions",
+    ),
     ("store_write_error", "the local store cannot be written: full disk, read-only mount or permissions"),
     ("unreadable_input", "a file that was included or named by an option cannot be read any more"),
     ("unsupported_code_directive", "the source does what a cache cannot follow"),

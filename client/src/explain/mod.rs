@@ -21,6 +21,8 @@ pub fn explain(event: &Event) -> String {
             let (how, place) = match served {
                 Served::Local => ("preprocessed", "the local store"),
                 Served::Ring => ("preprocessed", "the ring"),
+                Served::Shared => ("preprocessed", "a shared directory"),
+                Served::DirectShared => ("direct", "a shared directory"),
                 Served::DirectLocal => ("direct", "the local store"),
                 Served::DirectRing => ("direct", "the ring"),
             };

@@ -25,6 +25,10 @@ pub enum Served {
     DirectLocal,
     /// By what it reads, on the ring.
     DirectRing,
+    /// By its preprocessed text, in a shared directory.
+    Shared,
+    /// By what it reads, in a shared directory.
+    DirectShared,
 }
 
 /// What was done with a call.

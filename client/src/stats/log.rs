@@ -169,6 +169,7 @@ mod tests {
             direct_hits: 4,
             local_hits: 1,
             ring_hits: 2,
+            shared_hits: 21,
             stored: 300,
             not_stored: names("input_changed", 4),
             bypassed: names("linking", 5),
@@ -186,7 +187,7 @@ mod tests {
         };
         let summary = Summary { hours: BTreeMap::from([(497_000, totals)]) };
         let text = concat!(
-            "0301e8aa1e010204ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
+            "0301e8aa1e01021504ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
             "727570745f656e74727906f0a20408090a0b0c0d0e0f1011121314",
         );
         golden::<Summary>(text, &summary);

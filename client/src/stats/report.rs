@@ -12,6 +12,7 @@ pub fn as_json(totals: &Totals, files: u64, bytes: u64, max_size: u64) -> Value 
             "total": totals.hits(),
             "local": totals.local_hits,
             "ring": totals.ring_hits,
+            "shared": totals.shared_hits,
             "direct": totals.direct_hits,
             "preprocessed": totals.hits() - totals.direct_hits,
         },
@@ -34,7 +35,14 @@ pub fn as_text(totals: &Totals, files: u64, bytes: u64, max_size: u64) -> String
     let looked_up = totals.hits() + totals.misses();
     let share = |part: u64| if looked_up == 0 { 0.0 } else { 100.0 * part as f64 / looked_up as f64 };
     line(&mut text, "compiles looked up", &looked_up.to_string());
-    for (name, number) in [("  hits, local store", totals.local_hits), ("  hits, ring", totals.ring_hits)] {
+    let sources = [
+        ("  hits, local store", totals.local_hits),
+        ("  hits, ring", totals.ring_hits),
+        ("  hits, shared directory", totals.shared_hits),
+    ];
+    // Few have one.
+    for (name, number) in sources.into_iter().filter(|(name, number)| *number > 0 || !name.contains("shared"))
+    {
         line(&mut text, name, &format!("{number} ({:.1} %)", share(number)));
     }
     let kinds =

@@ -14,7 +14,9 @@ pub struct Totals {
     pub local_hits: u64,
     /// Hits served by the ring.
     pub ring_hits: u64,
-    /// Hits of either source that were found without a preprocessor.
+    /// Hits served by a shared directory.
+    pub shared_hits: u64,
+    /// Hits of any source that were found without a preprocessor.
     pub direct_hits: u64,
     /// Compiles that were stored.
     pub stored: u64,
@@ -49,7 +51,7 @@ pub struct Totals {
 impl Totals {
     /// Returns hits of any source.
     pub fn hits(&self) -> u64 {
-        self.local_hits + self.ring_hits
+        self.local_hits + self.ring_hits + self.shared_hits
     }
 
     /// Returns compiles that were looked up and not found.
@@ -69,8 +71,11 @@ impl Totals {
                 match served {
                     Served::Local | Served::DirectLocal => self.local_hits += 1,
                     Served::Ring | Served::DirectRing => self.ring_hits += 1,
+                    Served::Shared | Served::DirectShared => self.shared_hits += 1,
                 }
-                self.direct_hits += u64::from(matches!(served, Served::DirectLocal | Served::DirectRing));
+                let direct =
+                    matches!(served, Served::DirectLocal | Served::DirectRing | Served::DirectShared);
+                self.direct_hits += u64::from(direct);
                 self.saved_ms += u64::from(event.compile_ms.saturating_sub(event.own_us / 1000));
             }
             Verdict::Miss => self.stored += 1,
@@ -88,7 +93,7 @@ impl Totals {
         self.direct_misses += u64::from(traffic.direct == Looked::Missed);
         self.preprocessed_misses += u64::from(traffic.preprocessed == Looked::Missed);
         let near = matches!(event.verdict, Verdict::Hit(Served::Local | Served::DirectLocal));
-        let far = matches!(event.verdict, Verdict::Hit(Served::Ring | Served::DirectRing));
+        let far = matches!(event.verdict, Verdict::Hit(_)) && !near;
         let compiled = match &event.verdict {
             Verdict::Bypassed(reason) => reason == "read_only_direct",
             Verdict::NotStored(reason) => reason != "compile_failed",
@@ -106,6 +111,7 @@ impl Totals {
     pub fn join(&mut self, other: &Self) {
         self.local_hits += other.local_hits;
         self.ring_hits += other.ring_hits;
+        self.shared_hits += other.shared_hits;
         self.direct_hits += other.direct_hits;
         self.stored += other.stored;
         self.served_bytes += other.served_bytes;

@@ -32,6 +32,8 @@ pub enum Origin {
         /// Number of the directory under which it was accepted.
         trust_epoch: u64,
     },
+    /// A shared directory had it; nobody vouches for it.
+    Shared,
 }
 
 /// What the keyed hash covers.

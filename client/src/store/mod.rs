@@ -18,6 +18,7 @@ mod inspect;
 mod namespaces;
 mod raw;
 mod secret;
+mod shared;
 mod side;
 mod tend;
 mod usage;
@@ -27,6 +28,7 @@ pub use flight::{Flight, take_off};
 pub use inspect::Inspected;
 pub use raw::Transfer;
 pub use secret::Secret;
+pub use shared::{Clock, SharedDirectory, Trimmed, trim};
 pub use side::Side;
 pub use tend::{Act, Census, Compression, Evicted, Which};
 
@@ -71,6 +73,10 @@ pub struct Store<'a> {
     max_files: u64,
     /// In which files are stored; `None` for the one that nobody names.
     namespace: Option<&'a Namespace>,
+    /// Whether it counts what it holds.
+    counts: bool,
+    /// Whether what is read is marked as used.
+    touches: bool,
     /// Once it was read.
     secret: OnceLock<Secret>,
 }
@@ -78,7 +84,15 @@ pub struct Store<'a> {
 impl<'a> Store<'a> {
     /// Uses the store below `home`, bounded to `max_size` bytes; 0 means no bound.
     pub fn new(home: &'a Home, max_size: u64) -> Self {
-        Self { home, max_size, max_files: 0, namespace: None, secret: OnceLock::new() }
+        Self {
+            home,
+            max_size,
+            max_files: 0,
+            namespace: None,
+            counts: true,
+            touches: true,
+            secret: OnceLock::new(),
+        }
     }
 
     /// Bounds it to `max_files` files as well; 0 means no bound.
@@ -95,6 +109,9 @@ impl<'a> Store<'a> {
 
     /// Counts a file that was just stored; returns whether its shard is now over its share.
     fn count(&self, shard: Shard, file: &str, bytes: u64) -> io::Result<bool> {
+        if !self.counts {
+            return Ok(false);
+        }
         usage::add(self.home, shard, bytes, &self.bounds(), || match self.namespace {
             Some(namespace) => namespaces::note(self.home, shard, namespace, file),
             None => Ok(()),
@@ -108,6 +125,15 @@ impl<'a> Store<'a> {
         }
         let secret = Secret::read(self.home)?;
         Some(self.secret.get_or_init(|| secret))
+    }
+
+    /// Returns the secret of the store, and makes one where it has none.
+    fn secret_or_make(&self) -> io::Result<&Secret> {
+        if let Some(secret) = self.secret() {
+            return Ok(secret);
+        }
+        let secret = Secret::read_or_make(self.home)?;
+        Ok(self.secret.get_or_init(|| secret))
     }
 
     /// Looks a key up, and what it is a second name of.
@@ -142,7 +168,7 @@ impl<'a> Store<'a> {
             let entry = LocalEntry::parse(bytes, key, secret).ok_or(Found::Damaged)?;
             Look::Found(Found::Entry { key: *key, entry: Box::new(entry) })
         };
-        if metadata.modified().is_ok_and(is_old) {
+        if self.touches && metadata.modified().is_ok_and(is_old) {
             let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
             let keep = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
             let _ = rustix::fs::futimens(&file, &Timestamps { last_access: keep, last_modification: now });
@@ -155,8 +181,7 @@ impl<'a> Store<'a> {
     /// # Errors
     /// Why it could not be written: full disk, read-only mount. Nothing changes then.
     pub fn put(&self, key: &EntryKey, entry: &LocalEntry) -> io::Result<Option<Shard>> {
-        let secret = Secret::read_or_make(self.home)?;
-        let (head, body) = entry.encode(key, &secret);
+        let (head, body) = entry.encode(key, self.secret_or_make()?);
         let shard = Shard::of(key);
         self.home.replace(&name_of(key), &[&head, body])?;
         let over = self.count(shard, &name_of(key), (head.len() + body.len()) as u64)?;

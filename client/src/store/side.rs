@@ -11,7 +11,6 @@
 
 use super::secret::Secret;
 use super::{Shard, Store, name_of};
-use crate::home::Home;
 use dccache_protocol::codec::decode_exact;
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::{EntryKey, ManifestKey, SealedName};
@@ -79,7 +78,7 @@ impl Store<'_> {
     /// Why it could not be written.
     pub fn put_side(&self, side: Side, body: &[u8]) -> io::Result<()> {
         let (shard, file) = side.file();
-        write(self.home, &file, side.version(), body)?;
+        self.write(&file, side.version(), body)?;
         self.count(shard, &file, (PREFIX + body.len()) as u64).map(|_| ())
     }
 
@@ -88,13 +87,18 @@ impl Store<'_> {
         let _ = self.home.remove(&side.file().1);
     }
 
+    fn write(&self, file: &str, version: u8, body: &[u8]) -> io::Result<()> {
+        let seal = self.secret_or_make()?.seal_named(file, body);
+        self.home.replace(file, &[&[version], &seal, body])
+    }
+
     /// Gives the entry under `target` a second name.
     ///
     /// # Errors
     /// Why it could not be written.
     pub fn put_alias(&self, key: &EntryKey, target: &EntryKey) -> io::Result<()> {
         let Ok(body) = postcard::to_extend(target, Vec::new()) else { return Ok(()) };
-        write(self.home, &name_of(key), ALIAS_VERSION, &body)?;
+        self.write(&name_of(key), ALIAS_VERSION, &body)?;
         self.count(Shard::of(key), &name_of(key), (PREFIX + body.len()) as u64).map(|_| ())
     }
 }
@@ -102,11 +106,6 @@ impl Store<'_> {
 /// Reads a second name; `None` unless this store wrote it for `key`.
 pub(super) fn alias_target(bytes: &[u8], key: &EntryKey, secret: &Secret) -> Option<EntryKey> {
     decode_exact(open(bytes, ALIAS_VERSION, &name_of(key), secret)?).ok()
-}
-
-fn write(home: &Home, file: &str, version: u8, body: &[u8]) -> io::Result<()> {
-    let seal = Secret::read_or_make(home)?.seal_named(file, body);
-    home.replace(file, &[&[version], &seal, body])
 }
 
 fn open<'a>(bytes: &'a [u8], version: u8, file: &str, secret: &Secret) -> Option<&'a [u8]> {

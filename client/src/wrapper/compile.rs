@@ -5,7 +5,7 @@ use super::direct::Direct;
 use super::inputs::Inputs;
 use super::learn::Untaught;
 use super::listed::Lists;
-use super::lookup::{Hit, Known};
+use super::lookup::Known;
 use super::prefix::Start;
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, stderr_shows_color};
@@ -13,7 +13,7 @@ use crate::invocation::ColorRequest;
 use crate::keying::Color;
 use crate::link::Link;
 use crate::process::{Ending, Ran, die_like, run};
-use crate::stats::{Looked, Served, Verdict};
+use crate::stats::{Served, Verdict};
 use crate::store::{Flight, LocalEntry, Store, take_off};
 use crate::toolchain::Stamp;
 use dccache_protocol::keys::EntryKey;
@@ -30,6 +30,7 @@ impl Setting<'_> {
     pub(super) fn serve(&self, tally: &mut Tally) -> Result<i32, Refusal> {
         tally.event.source = self.invocation.source.clone();
         tally.output = self.main_path();
+        self.shared.count_unreached(tally);
         let store = Store::new(self.home, self.config.max_size)
             .with_files(self.config.max_files)
             .in_namespace(&self.config.namespace);
@@ -62,6 +63,7 @@ impl Setting<'_> {
             return self.compile(&known, direct.as_mut(), &store, link, tally);
         }
         if self.serve_locally(&known, direct.as_mut(), &store, link.as_mut(), tally)
+            || self.serve_from_shared(&known, direct.as_mut(), &store, tally)
             || self.serve_from_ring(&known, direct.as_mut(), &store, link.as_mut(), tally)
         {
             return Ok(0);
@@ -73,86 +75,6 @@ impl Setting<'_> {
             return Ok(0);
         }
         self.compile(&known, direct.as_mut(), &store, link, tally)
-    }
-
-    fn serve_locally(
-        &self,
-        known: &Known,
-        direct: Option<&mut Direct>,
-        store: &Store<'_>,
-        mut link: Option<&mut Link<'_>>,
-        tally: &mut Tally,
-    ) -> bool {
-        tally.event.traffic.preprocessed = Looked::Missed;
-        if self.config.remote_only {
-            return false;
-        }
-        let Some(hit) = self.find_locally(store, &known.probes(), tally) else { return false };
-        let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
-        if delivered {
-            tally.event.traffic.preprocessed = Looked::Found;
-        }
-        if delivered && !self.config.read_only {
-            self.preprocessing_paid();
-            self.attach(known, &hit, direct, store, link.as_deref_mut(), tally);
-            self.share_again(known, &hit, link, tally);
-        }
-        delivered
-    }
-
-    fn serve_from_ring(
-        &self,
-        known: &Known,
-        direct: Option<&mut Direct>,
-        store: &Store<'_>,
-        mut link: Option<&mut Link<'_>>,
-        tally: &mut Tally,
-    ) -> bool {
-        let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
-        let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
-        if delivered {
-            tally.event.traffic.preprocessed = Looked::Found;
-        }
-        let keeps = delivered && !self.config.read_only && !self.config.remote_only;
-        if keeps {
-            self.preprocessing_paid();
-        }
-        // Here it lies as on the ring, so that every further name leads to the bundle itself.
-        if keeps && self.keep(store, &hit.lies, &hit.entry, tally) {
-            if hit.key != hit.lies {
-                let _ = store.put_alias(&hit.key, &hit.lies);
-            }
-            self.attach(known, &hit, direct, store, link, tally);
-        }
-        delivered
-    }
-
-    /// Gives an entry that was found by its preprocessed text its direct key as a second name, here and on the ring.
-    fn attach(
-        &self,
-        known: &Known,
-        hit: &Hit,
-        direct: Option<&mut Direct>,
-        store: &Store<'_>,
-        link: Option<&mut Link<'_>>,
-        tally: &mut Tally,
-    ) {
-        let Some(direct) = direct else { return };
-        let shared = known.free() == Some(hit.key);
-        let Ok(learned) = self.learn(direct, known, shared) else {
-            return tally.fault("lookup_not_explained");
-        };
-        if learned.key != hit.lies && store.put_alias(&learned.key, &hit.lies).is_err() {
-            return;
-        }
-        self.note(store, learned.manifest, learned.key, &learned.footprint, tally);
-        self.seal(direct, &learned.footprint, hit.lies);
-        if let Some(link) = link {
-            let job = self.job(known, hit.lies, &hit.entry, Some(&learned));
-            if let Err(name) = link.attach(job, &hit.entry.outcome) {
-                tally.fault(name);
-            }
-        }
     }
 
     pub(super) fn deliver_or_count(&self, entry: &LocalEntry, served: Served, tally: &mut Tally) -> bool {
@@ -320,6 +242,11 @@ impl Setting<'_> {
         let Some(lies) = learned.as_ref().map(|(learned, _)| learned.key).or(*key) else {
             return tally.not_stored("lookup_not_explained");
         };
+        let taken = self.share_compile(*key, entry, learned.as_ref().map(|(learned, _)| learned), tally);
+        if self.config.remote_only && taken && link.is_none() {
+            tally.verdict = Some(Verdict::Miss);
+            return;
+        }
         if let Some(key) = key.filter(|_| self.config.remote_only) {
             return self.push_only(known, key, entry, link, tally);
         }

@@ -5,7 +5,7 @@ use crate::cpp::FileFacts;
 use crate::direct::chain::groups;
 use crate::direct::digests::{Access, Digests};
 use crate::direct::listing::Directories;
-use crate::direct::manifest::{Footprint, TimeMacros, Trial, Within, hung, opened};
+use crate::direct::manifest::{Footprint, TimeMacros, Trial, Within, hung};
 use crate::direct::observe::Observer;
 use crate::direct::search::{Chain, Groups};
 use crate::direct::view::View;
@@ -22,7 +22,7 @@ use dccache_protocol::limits;
 use dccache_protocol::manifest::Manifest;
 
 /// Most bytes that suggestions of the ring make a compile read: more than the headers of any known unit.
-const SUGGESTED_BYTES_MAX: u64 = 256 << 20;
+pub(super) const SUGGESTED_BYTES_MAX: u64 = 256 << 20;
 
 /// Most names that suggestions of the ring make a compile look at: 16 shapes of some thousand names, about 100 ms.
 const SUGGESTED_NAMES_MAX: usize = 100_000;
@@ -190,10 +190,7 @@ impl Setting<'_> {
                 }
             };
             // Anybody may have pushed them: they lead nowhere but where this compile looks anyhow, and cost a bounded time.
-            let places = [self.root.clone(), self.invocation.working_directory.clone()];
-            let chain = direct.chain.directories().map(|directory| opened(&self.root, &self.hung(directory)));
-            let within = Within::new(places.into_iter().chain(chain));
-            direct.observer.limit(SUGGESTED_BYTES_MAX);
+            let within = self.within(direct);
             for (manifest_key, manifest) in &manifests {
                 let found = self.derive(direct, *manifest_key, manifest, Some(&within));
                 derived.extend(found.into_iter().map(|(key, footprint)| (*manifest_key, key, footprint)));
@@ -230,7 +227,7 @@ impl Setting<'_> {
     }
 
     /// Holds every suggestion of a manifest to the disk; each gives at most one key, newest suggestion first.
-    fn derive(
+    pub(super) fn derive(
         &self,
         direct: &mut Direct,
         manifest_key: ManifestKey,
@@ -281,6 +278,9 @@ impl Setting<'_> {
                 return true;
             }
         }
+        if self.serve_directly_from_shared(direct, store, tally) {
+            return true;
+        }
         let Some(link) = link else { return false };
         let Some(hit) = self.find_directly_on_ring(direct, link, tally) else { return false };
         tally.event.keys = vec![*hit.key.digest()];
@@ -288,11 +288,22 @@ impl Setting<'_> {
             return false;
         }
         tally.event.traffic.direct = Looked::Found;
+        self.keep_direct(direct, &hit, store, tally);
+        true
+    }
+
+    /// Keeps what was found elsewhere by what it reads.
+    pub(super) fn keep_direct(
+        &self,
+        direct: &mut Direct,
+        hit: &DirectHit,
+        store: &Store<'_>,
+        tally: &mut Tally,
+    ) {
         let keeps = !self.config.read_only && !self.config.remote_only;
         if keeps && self.keep(store, &hit.key, &hit.entry, tally) {
             self.note(store, hit.manifest, hit.key, &hit.footprint, tally);
             self.seal(direct, &hit.footprint, hit.key);
         }
-        true
     }
 }

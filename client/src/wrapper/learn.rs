@@ -152,13 +152,23 @@ impl Setting<'_> {
         footprint: &Footprint,
         tally: &mut Tally,
     ) {
-        let EntryKey::Direct(direct) = key else { return };
+        tally.event.traffic.local.written += u64::from(self.note_in(store, manifest, key, footprint));
+    }
+
+    /// The same in any store; returns whether it is there.
+    pub(super) fn note_in(
+        &self,
+        store: &Store<'_>,
+        manifest: ManifestKey,
+        key: EntryKey,
+        footprint: &Footprint,
+    ) -> bool {
+        let EntryKey::Direct(direct) = key else { return false };
         let side = Side::Manifest(manifest);
         let known = store.side(side).and_then(|bytes| Manifest::from_bytes(&bytes).ok()).unwrap_or_default();
         let now = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-        let noted = store.put_side(side, &footprint.clone().into_manifest(known, direct, now).to_bytes());
-        tally.event.traffic.local.written += u64::from(noted.is_ok());
+        store.put_side(side, &footprint.clone().into_manifest(known, direct, now).to_bytes()).is_ok()
     }
 
     /// Seals the record of this command, where stamps can stand for everything that led to its entry. What cannot be sealed is found by

@@ -25,6 +25,8 @@ mod rules;
 mod sealed;
 mod setting;
 mod share;
+mod shared;
+mod text;
 
 pub use rules::{Fault, InForce, Own, Rules};
 
@@ -44,6 +46,7 @@ use prefix::Start;
 use refusal::Refusal;
 use rustix::process::{Resource, getrlimit};
 use setting::{Setting, Tally};
+use shared::Shared;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -301,6 +304,7 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         root,
         sealed,
         in_force,
+        shared: Shared::open(&config.shared),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Everything that is known about a call before anything is looked up, and the record that is kept of it.
 
 use super::InForce;
+use super::shared::Shared;
 use crate::ccache::statistics_lines;
 use crate::config::Config;
 use crate::cpp::Places;
@@ -41,6 +42,8 @@ pub(super) struct Setting<'a> {
     pub(super) sealed: Option<SealedName>,
     /// What the call goes by.
     pub(super) in_force: &'a InForce,
+    /// Directories that are looked in after the local store.
+    pub(super) shared: Shared<'a>,
 }
 
 impl Setting<'_> {

@@ -60,6 +60,7 @@ impl Setting<'_> {
         link: Option<&mut Link<'_>>,
         tally: &mut Tally,
     ) {
+        self.share_hit(&hit.lies, &hit.entry, None, tally);
         let also = Some(hit.key).filter(|key| *key != hit.lies).into_iter().collect();
         self.reshare(Job { also, ..self.job(known, hit.lies, &hit.entry, None) }, &hit.entry, link, tally);
     }
@@ -71,6 +72,7 @@ impl Setting<'_> {
         link: Option<&mut Link<'_>>,
         tally: &mut Tally,
     ) {
+        self.share_hit(&hit.lies, &hit.entry, Some((hit.manifest, hit.key, &hit.footprint)), tally);
         let job = Job {
             also: Some(hit.key).filter(|key| *key != hit.lies).into_iter().collect(),
             manifest: Some(hit.manifest),

@@ -27,6 +27,8 @@ struct Context {
     format: Format,
     older_than: Option<String>,
     namespace: Option<String>,
+    trim_size: Option<String>,
+    trim_method: Option<String>,
 }
 
 /// Runs all commands in the order in which they were typed; returns the exit code.
@@ -81,6 +83,8 @@ impl Context {
             format,
             older_than: last("evict-older-than"),
             namespace: last("evict-namespace"),
+            trim_size: last("trim-max-size"),
+            trim_method: last("trim-method"),
         })
     }
 
@@ -133,6 +137,7 @@ impl Context {
             // Where both stand they are one.
             "evict-older-than" if self.namespace.is_some() => {}
             "evict-older-than" | "evict-namespace" => self.evict()?,
+            "trim-dir" => self.trim_dir(given)?,
             "show-compression" => self.show_compression()?,
             "recompress" => self.recompress(given)?,
             "show-stats" => self.show_stats()?,

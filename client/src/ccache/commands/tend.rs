@@ -3,9 +3,11 @@
 use super::{Context, Failure};
 use crate::ccache::kinds::{Kind, show_size};
 use crate::ccache::options::namespace;
+use crate::config::parse_size;
 use crate::say::say;
-use crate::store::{Act, Census, Evicted, Store, Which};
+use crate::store::{Act, Census, Clock, Evicted, Store, Which, trim};
 use dccache_protocol::ids::Namespace;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// Units of an age and their seconds.
@@ -78,6 +80,28 @@ impl Context {
             return Err(format!("\"{level}\" is neither a number nor uncompressed"));
         }
         say!("Nothing to do: outputs are compressed as they are stored, where that makes them smaller");
+        Ok(())
+    }
+
+    pub(super) fn trim_dir(&self, directory: &str) -> Result<(), Failure> {
+        let size = self.trim_size.as_deref().ok_or("--trim-dir needs --trim-max-size")?;
+        let size = parse_size(size).ok_or_else(|| format!("\"{size}\" is no size, such as 5GiB"))?;
+        let clock = match self.trim_method.as_deref() {
+            None | Some("atime") => Clock::Access,
+            Some("mtime") => Clock::Change,
+            Some(other) => return Err(format!("\"{other}\" is neither atime nor mtime")),
+        };
+        let bound = if size == 0 { u64::MAX } else { size };
+        let act = if self.dry_run { Act::OnlyCount } else { Act::Remove };
+        let trimmed =
+            trim(Path::new(directory), bound, clock, act).map_err(|error| format!("{directory}: {error}"))?;
+        let (before, after) = (show_size(trimmed.before), show_size(trimmed.after));
+        let done = if self.dry_run { "Would trim" } else { "Trimmed" };
+        say!(
+            "{done} {before} to {after} (-{}, -{} files)",
+            show_size(trimmed.before - trimmed.after),
+            trimmed.files
+        );
         Ok(())
     }
 

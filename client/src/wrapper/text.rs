@@ -1,0 +1,110 @@
+//! Serving a call by its preprocessed text, and giving what is served so a name by what it reads.
+
+use super::direct::Direct;
+use super::learn::Learned;
+use super::lookup::{Hit, Known};
+use super::setting::{Setting, Tally};
+use super::shared::vouching;
+use crate::link::Link;
+use crate::stats::{Looked, Served};
+use crate::store::Store;
+
+impl Setting<'_> {
+    pub(super) fn serve_locally(
+        &self,
+        known: &Known,
+        direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        mut link: Option<&mut Link<'_>>,
+        tally: &mut Tally,
+    ) -> bool {
+        tally.event.traffic.preprocessed = Looked::Missed;
+        if self.config.remote_only {
+            return false;
+        }
+        let Some(hit) = self.find_locally(store, &known.probes(), tally) else { return false };
+        let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
+        if delivered {
+            tally.event.traffic.preprocessed = Looked::Found;
+        }
+        if delivered && !self.config.read_only {
+            self.preprocessing_paid();
+            let _ = self.attach(known, &hit, direct, store, link.as_deref_mut(), tally);
+            self.share_again(known, &hit, link, tally);
+        }
+        delivered
+    }
+
+    pub(super) fn serve_from_ring(
+        &self,
+        known: &Known,
+        direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        mut link: Option<&mut Link<'_>>,
+        tally: &mut Tally,
+    ) -> bool {
+        let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
+        let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
+        if delivered {
+            tally.event.traffic.preprocessed = Looked::Found;
+        }
+        if delivered {
+            let _ = self.keep_found(known, &hit, direct, store, link, tally);
+        }
+        delivered
+    }
+
+    /// Keeps what was found elsewhere by its preprocessed text.
+    pub(super) fn keep_found(
+        &self,
+        known: &Known,
+        hit: &Hit,
+        direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        link: Option<&mut Link<'_>>,
+        tally: &mut Tally,
+    ) -> Option<Learned> {
+        if self.config.read_only || self.config.remote_only {
+            return None;
+        }
+        self.preprocessing_paid();
+        // Here it lies as it does there, so that every further name leads to the bundle itself.
+        if !self.keep(store, &hit.lies, &hit.entry, tally) {
+            return None;
+        }
+        if hit.key != hit.lies {
+            let _ = store.put_alias(&hit.key, &hit.lies);
+        }
+        self.attach(known, hit, direct, store, link, tally)
+    }
+
+    /// Gives an entry that was found by its preprocessed text its direct key as a second name, here and on the ring.
+    fn attach(
+        &self,
+        known: &Known,
+        hit: &Hit,
+        direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        link: Option<&mut Link<'_>>,
+        tally: &mut Tally,
+    ) -> Option<Learned> {
+        let direct = direct?;
+        let shared = known.free() == Some(hit.key);
+        let Ok(learned) = self.learn(direct, known, shared) else {
+            tally.fault("lookup_not_explained");
+            return None;
+        };
+        if learned.key != hit.lies && store.put_alias(&learned.key, &hit.lies).is_err() {
+            return None;
+        }
+        self.note(store, learned.manifest, learned.key, &learned.footprint, tally);
+        self.seal(direct, &learned.footprint, hit.lies);
+        if let Some(link) = vouching(link, &hit.entry) {
+            let job = self.job(known, hit.lies, &hit.entry, Some(&learned));
+            if let Err(name) = link.attach(job, &hit.entry.outcome) {
+                tally.fault(name);
+            }
+        }
+        Some(learned)
+    }
+}

@@ -18,7 +18,7 @@ mod inspect;
 mod namespaces;
 mod raw;
 mod secret;
-mod shared;
+mod shared_directory;
 mod side;
 mod tend;
 mod usage;
@@ -28,7 +28,7 @@ pub use flight::{Flight, take_off};
 pub use inspect::Inspected;
 pub use raw::Transfer;
 pub use secret::Secret;
-pub use shared::{Clock, SharedDirectory, Trimmed, trim};
+pub use shared_directory::{Clock, SharedDirectory, Trimmed, trim};
 pub use side::Side;
 pub use tend::{Act, Census, Compression, Evicted, Which};
 

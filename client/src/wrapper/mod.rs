@@ -25,7 +25,7 @@ mod rules;
 mod sealed;
 mod setting;
 mod share;
-mod shared;
+mod shared_directory;
 mod text;
 
 pub use rules::{Fault, InForce, Own, Rules};
@@ -46,7 +46,7 @@ use prefix::Start;
 use refusal::Refusal;
 use rustix::process::{Resource, getrlimit};
 use setting::{Setting, Tally};
-use shared::Shared;
+use shared_directory::Shared;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};

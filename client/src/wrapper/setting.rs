@@ -1,7 +1,7 @@
 //! Everything that is known about a call before anything is looked up, and the record that is kept of it.
 
 use super::InForce;
-use super::shared::Shared;
+use super::shared_directory::Shared;
 use crate::ccache::statistics_lines;
 use crate::config::Config;
 use crate::cpp::Places;

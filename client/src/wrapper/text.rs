@@ -4,7 +4,7 @@ use super::direct::Direct;
 use super::learn::Learned;
 use super::lookup::{Hit, Known};
 use super::setting::{Setting, Tally};
-use super::shared::vouching;
+use super::shared_directory::vouching;
 use crate::link::Link;
 use crate::stats::{Looked, Served};
 use crate::store::Store;

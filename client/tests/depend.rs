@@ -292,19 +292,30 @@ fn a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed() {
             place.write("v2/h.h", "#define N 2\n");
             place.write("a.c", "#include \"cur/h.h\"\nint n = N;\n");
         });
-        // What the compiler read is gone again when it is looked at.
-        assert_change_noticed(mode, &["-Icur", "-c", "a.c"], "ln -sfn v2 cur", |place| {
-            place.write("v1/h.h", "#define N 1\n");
-            place.write("v2/h.h", "#define N 2\n");
-            place.write("a.c", "#include <h.h>\nint n = N;\n");
-            std::os::unix::fs::symlink("v1", place.file("cur")).unwrap();
-        });
+        // What the compiler read is gone when it is looked at, or is back again.
+        for change in ["ln -sfn v2 cur", "ln -sfn v2 cur && ln -sfn v1 cur"] {
+            assert_change_noticed(mode, &["-Icur", "-c", "a.c"], change, |place| {
+                place.write("v1/h.h", "#define N 1\n");
+                place.write("v2/h.h", "#define N 2\n");
+                place.write("a.c", "#include <h.h>\nint n = N;\n");
+                std::os::unix::fs::symlink("v1", place.file("cur")).unwrap();
+            });
+        }
     }
 }
 
 #[test]
 fn a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed() {
-    let changes = ["rm inc/x.h", "mv inc/x.h inc/y.h", "mv sub/d2 sub/d", "ln -s d2 sub/l", "mv x2.h x.h"];
+    let changes = [
+        "rm inc/x.h",
+        "mv inc/x.h inc/y.h",
+        "mv sub/d2 sub/d",
+        "ln -s d2 sub/l",
+        "mv x2.h x.h",
+        "mv sub/d2 inc/g",
+        "ln -s ../sub/d2 inc/g",
+        "ln -s sub/d2/z.h q.h",
+    ];
     for (mode, change) in ["true", "false"].into_iter().flat_map(|mode| changes.map(|change| (mode, change)))
     {
         assert_change_noticed(mode, &["-Iinc", "-c", "a.c"], change, |place| {
@@ -313,7 +324,9 @@ fn a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_notic
             place.write("x2.h", "");
             let source = "#if __has_include(<x.h>)\nint x;\n#endif\n\
                 #if __has_include(\"sub/d/z.h\") || __has_include(\"sub/l/z.h\")\nint z;\n#endif\n\
-                #if __has_include(\"x.h\")\nint q;\n#endif\nint a;\n";
+                #if __has_include(\"x.h\")\nint q;\n#endif\n\
+                #if __has_include(<g/z.h>)\nint g;\n#endif\n\
+                #if __has_include(\"q.h\")\nint p;\n#endif\nint a;\n";
             place.write("a.c", source);
         });
     }
@@ -534,4 +547,27 @@ fn who_may_not_read_our_program_compiles_all_the_same() {
     let output = command.args(["gcc", "-c", "a.c"]).output().unwrap();
     assert!(output.status.success(), "setpriv needs root here: {}", text(&output.stderr));
     assert!(place.file("open/a.o").exists() && home.join("objects").exists());
+}
+
+#[test]
+fn headers_that_are_links_or_lie_behind_old_ones_are_stored_by_lists() {
+    let place = Place::new();
+    place.write("real/h.h", "#define H 1\n");
+    place.write("inc/keep", "");
+    std::os::unix::fs::symlink("../real", place.file("inc/pkg")).unwrap();
+    std::os::unix::fs::symlink("../real/h.h", place.file("inc/l.h")).unwrap();
+    place.write("a.c", "#include <pkg/h.h>\n#include <l.h>\nint a = H;\n");
+    place.write("w.c", "int w;\n");
+    assert!(place.run(&["gcc", "-c", "w.c"]).status.success());
+    for mode in ["true", "false"] {
+        let option = format!("-D{mode}_=1");
+        let words = ["-Iinc", &option, "-c", "a.c"];
+        let plain = place.compare(&["gcc"], &words, &["a.o"]);
+        let hits = place.stat("/hits/direct");
+        for later in [[].as_slice(), &[LATER]] {
+            let variables = [&[("DCCACHE_DEPEND_MODE", mode)], later].concat();
+            assert_eq!(place.compare_under(&variables, &[DCCACHE, "gcc"], &words, &["a.o"]), plain);
+        }
+        assert_eq!(place.stat("/hits/direct"), hits + 1, "{mode}: {}", place.explain());
+    }
 }

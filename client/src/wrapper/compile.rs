@@ -56,6 +56,10 @@ impl Setting<'_> {
         if !known.provable {
             direct = None;
         }
+        if let Some(direct) = direct.as_ref() {
+            let files = known.inputs.files.iter().map(|input| input.name.as_slice());
+            self.watch_beside(direct, files, known.inputs.start());
+        }
         let probes = known.probes();
         tally.event.keys = probes.iter().map(|key| *key.digest()).collect();
         if self.config.recache {

@@ -6,7 +6,7 @@ use super::setting::{Setting, Tally};
 use crate::config::CompilerCheck;
 use crate::direct::guard::{Absence, AbsentName, Guards};
 use crate::direct::manifest::{Footprint, keyed_digest, opened};
-use crate::direct::prove::{ReadFile, Reading, Unexplained, prove};
+use crate::direct::prove::{Proof, ReadFile, Reading, Unexplained, prove};
 use crate::direct::sealed::{SamePlace, Sealed};
 use crate::direct::search::Chain;
 use crate::direct::view::View;
@@ -19,7 +19,6 @@ use dccache_protocol::codec::Format;
 use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath};
 use dccache_protocol::manifest::Manifest;
 use dccache_protocol::time::UnixMillis;
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -61,9 +60,15 @@ impl Setting<'_> {
         if moved || chain.as_ref() != Some(&direct.chain) || known.named != direct.named {
             return Err(Untaught::Moving);
         }
-        let (footprint, absent) = proved.map_err(|_| Untaught::Unexplained)?;
-        let mut absent = absent.iter().map(Vec::as_slice);
-        if !self.stayed_absent(direct, &mut absent, view.directories(), known.inputs.start()) {
+        let start = known.inputs.start();
+        let files = known.inputs.files.iter().map(|input| input.name.as_slice());
+        if !self.text_stayed(direct, files, start) {
+            return Err(Untaught::Moving);
+        }
+        let (footprint, proof) = proved.map_err(|_| Untaught::Unexplained)?;
+        let stayed = self.led_there(direct, proof.more.iter().map(Vec::as_slice), start)
+            && self.stayed_absent(direct, proof.absent.iter().map(Vec::as_slice), view.directories(), start);
+        if !stayed {
             return Err(Untaught::Unexplained);
         }
         let manifest = direct.keys.free.filter(|_| shared).unwrap_or(direct.keys.bound);
@@ -72,13 +77,13 @@ impl Setting<'_> {
         Ok(Learned { manifest, key, footprint })
     }
 
-    /// Works out what the compile read and, as spelled, what it did not find.
+    /// Works out what the compile read and, as spelled, what it did not find, or only looked at.
     fn footprint(
         &self,
         direct: &mut Direct,
         known: &Known,
         view: &View,
-    ) -> Result<(Footprint, BTreeSet<Vec<u8>>), Unexplained> {
+    ) -> Result<(Footprint, Proof), Unexplained> {
         let chain = Chain::new(&direct.groups, view).ok_or_else(|| Unexplained(b"-iquote".to_vec()))?;
         let sources = known
             .inputs
@@ -118,7 +123,7 @@ impl Setting<'_> {
             inputs.push((path, digest.ok_or_else(|| Unexplained(name.clone()))?));
         }
         let absent = proof.absent.iter().map(|name| self.hung(name)).collect();
-        Ok((Footprint::new(inputs, absent), proof.absent))
+        Ok((Footprint::new(inputs, absent), proof))
     }
 
     /// Lists the macros of the command line, `NAME` or `NAME=VALUE`.
@@ -232,10 +237,10 @@ impl Setting<'_> {
             places.push(self.place(mark.as_os_str().as_bytes())?);
         }
         let ends = self.in_force.ends.iter().map(|path| path.as_os_str().as_bytes());
-        for name in direct.groups.all().chain(ends) {
-            match self.place(name) {
+        for directory in direct.groups.all().chain(ends) {
+            match self.place(directory) {
                 Some(place) => places.push(place),
-                None => nothing(name),
+                None => nothing(directory),
             }
         }
         if self.invocation.working_directory != self.directory.as_os_str().as_bytes() {

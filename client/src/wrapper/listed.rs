@@ -171,8 +171,10 @@ impl Setting<'_> {
             inputs.read(name, self.path(name), Look::Source).map_err(reason)?;
         }
         let source = inputs.files.iter().find(|input| plain(&input.name) == plain(&self.invocation.source));
+        if !self.led_there(direct, names.iter().map(Vec::as_slice), inputs.start()) {
+            return Err("lookup_not_explained");
+        }
         if source.map(|source| source.stamp) != lists.source
-            || !self.led_there(direct, &names, inputs.start())
             || !inputs.files.iter().all(|input| direct.observer.is_reliable(input.stamp.device, &input.name))
         {
             return Err("modified_input_file");

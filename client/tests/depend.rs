@@ -347,6 +347,13 @@ fn a_list_that_another_process_writes_meanwhile_is_not_believed() {
         assert_eq!(place.compare_under(variables, &[DCCACHE, "gcc"], &words, &["a.o", "x.d"]), plain);
     }
     assert_eq!(place.stat("/hits/direct"), 1, "{}", place.explain());
+    // It is not younger than the object: make compares.
+    place.write("a.c", "#include <a.h>\n#include <stdio.h>\nint again;\n");
+    assert!(
+        place.command(DCCACHE).env(ALWAYS.0, ALWAYS.1).arg("gcc").args(words).status().unwrap().success()
+    );
+    let made = |name: &str| place.file(name).metadata().unwrap().modified().unwrap();
+    assert!(made("x.d") <= made("a.o"), "{:?} {:?}", made("x.d"), made("a.o"));
     // Where it cannot be written, and where the compile fails, all is as without us.
     place.write("b.c", "#include <a.h>\n#include <none.h>\n");
     for words in
@@ -557,6 +564,7 @@ fn headers_that_are_links_or_lie_behind_old_ones_are_stored_by_lists() {
     std::os::unix::fs::symlink("../real", place.file("inc/pkg")).unwrap();
     std::os::unix::fs::symlink("../real/h.h", place.file("inc/l.h")).unwrap();
     place.write("a.c", "#include <pkg/h.h>\n#include <l.h>\nint a = H;\n");
+    place.write("\u{e4}\u{df}.c", "");
     place.write("w.c", "int w;\n");
     assert!(place.run(&["gcc", "-c", "w.c"]).status.success());
     for mode in ["true", "false"] {
@@ -569,5 +577,62 @@ fn headers_that_are_links_or_lie_behind_old_ones_are_stored_by_lists() {
             assert_eq!(place.compare_under(&variables, &[DCCACHE, "gcc"], &words, &["a.o"]), plain);
         }
         assert_eq!(place.stat("/hits/direct"), hits + 1, "{mode}: {}", place.explain());
+    }
+}
+
+#[test]
+fn objects_beside_sources_elsewhere_are_stored_and_found() {
+    let place = Place::new();
+    place.write("src/h.h", "int h;\n");
+    place.write("src/lib/l.h", "#include \"m.h\"\n");
+    place.write("inc/m.h", "int m;\n");
+    place.write("build/keep", "");
+    for mode in ["true", "false"] {
+        for number in 0..3 {
+            place.write(&format!("src/f{number}.c"), "#include \"h.h\"\n#include \"lib/l.h\"\nint a;\n");
+        }
+        for later in [[].as_slice(), &[LATER]] {
+            for number in 0..3 {
+                let name =
+                    |extension: &str| place.file(&format!("src/f{number}.{extension}")).display().to_string();
+                let (source, object) = (name("c"), name("o"));
+                let mut command = place.command(DCCACHE);
+                command.current_dir(place.file("build")).env("DCCACHE_DEPEND_MODE", mode);
+                command
+                    .envs(later.iter().copied())
+                    .args(["gcc", "-I../inc", "-D", mode, "-c", &source, "-o", &object]);
+                assert!(command.status().unwrap().success());
+                // What the others write beside the headers.
+                place.write(&format!("src/lib/l{number}.o"), mode);
+            }
+        }
+    }
+    assert_eq!((place.stat("/misses"), place.stat("/hits/direct")), (6, 6), "{}", place.stats());
+}
+
+#[test]
+fn a_program_that_starts_gcc_elsewhere_is_asked_for_no_list() {
+    let place = Place::new();
+    place.write("a.c", "int a;\n");
+    let wrapper = |string: &str| {
+        let source = "#include <unistd.h>\nint main(int n, char **v) { if (setgid(65534) || setuid(65534)) return 9; v[0] = \"gcc\"; return execv(\"/usr/bin/gcc\", v); }\n";
+        place.write("bin/w.c", format!("const char s[] = \"{string}\";\n{source}"));
+        assert!(place.command("gcc").args(["bin/w.c", "-o", "bin/gcc"]).status().unwrap().success());
+    };
+    wrapper("");
+    for path in [place.root(), &place.work(), &place.file("bin")] {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let gcc = place.file("bin/gcc").display().to_string();
+    let plain = place.compare(&[&gcc], &["-c", "a.c"], &["a.o"]);
+    assert_eq!(plain.code, Some(0), "this needs root: {}", plain.stderr);
+    for _ in 0..2 {
+        assert_eq!(place.compare_under(&[ALWAYS], &[DCCACHE, &gcc], &["-c", "a.c"], &["a.o"]), plain);
+    }
+    // One that we take for gcc's own: the call succeeds all the same.
+    wrapper("COLLECT_GCC_OPTIONS");
+    for _ in 0..2 {
+        let ours = place.compare_under(&[ALWAYS], &[DCCACHE, &gcc], &["-c", "a.c"], &["a.o"]);
+        assert_eq!((ours.code, &ours.files), (plain.code, &plain.files), "{}", place.explain());
     }
 }

@@ -7,19 +7,21 @@ use super::guard::Absence;
 use super::observe::RELIABLE;
 use super::view::DirectoryId;
 use crate::toolchain::Stamp;
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Names that are looked at one by one before their directory is listed: opening, listing and closing it costs as much.
 const WORTH_LISTING: u32 = 6;
 
-/// Most entries of a directory that is listed: more than any of headers has; reading them takes as long as some hundred looks.
-const ENTRIES_MAX: usize = 4096;
+/// Most entries of a directory that is listed: more than any of headers has, and most of objects; reading them takes some ms.
+const ENTRIES_MAX: usize = 1 << 14;
 
 /// Directories as they were when they were first needed, seen from one place.
 #[derive(Debug)]
@@ -85,7 +87,8 @@ impl Directories {
                 if *count <= WORTH_LISTING {
                     return false;
                 }
-                found.names = listed(&self.place(directory)).map_or(Names::Unclear, Names::Listed);
+                let place = self.place(directory);
+                found.names = listed(&place, Systems::Reliable).map_or(Names::Unclear, Names::Listed);
             }
             match &found.names {
                 Names::Listed(names) => !names.contains(&last.to_ascii_lowercase()),
@@ -95,11 +98,12 @@ impl Directories {
         })
     }
 
-    /// Lists a directory now, however seldom it will be asked for.
+    /// Lists a directory now, however seldom it will be asked for, and whatever file system it is in: its looks at single names are no better.
     pub fn list(&self, directory: &[u8]) {
         self.with(directory, |found| {
             if let Names::Asked(_) = found.names {
-                found.names = listed(&self.place(directory)).map_or(Names::Unclear, Names::Listed);
+                let place = self.place(directory);
+                found.names = listed(&place, Systems::All).map_or(Names::Unclear, Names::Listed);
             }
         });
     }
@@ -188,24 +192,55 @@ impl Directory {
     }
 }
 
-/// Lists a directory of a file system that shows all it has; `None` where names could hide or are too many.
-fn listed(place: &Path) -> Option<HashSet<Vec<u8>>> {
+/// Which file systems are asked for listings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Systems {
+    /// Those that show all they have.
+    Reliable,
+    All,
+}
+
+/// Lists a directory; `None` where names could hide or are too many.
+fn listed(place: &Path, systems: Systems) -> Option<HashSet<Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(place, flags, Mode::empty()).ok()?;
     let system = rustix::fs::fstatfs(&directory).ok()?;
-    if !RELIABLE.contains(&(system.f_type as u64)) {
+    if systems == Systems::Reliable && !RELIABLE.contains(&(system.f_type as u64)) {
         return None;
     }
     let mut names = HashSet::new();
-    for entry in Dir::new(directory).ok()? {
+    let mut foreign = false;
+    for entry in Dir::read_from(&directory).ok()? {
         let entry = entry.ok()?;
         let name = entry.file_name().to_bytes();
-        if !name.is_ascii() || names.len() == ENTRIES_MAX {
+        if names.len() == ENTRIES_MAX {
             return None;
         }
+        // Without case, such a name can be one of ASCII letters: the Kelvin sign is a `k`.
+        foreign |= !name.is_ascii();
         names.insert(name.to_ascii_lowercase());
     }
-    Some(names)
+    (!foreign || tells_case(&directory)).then_some(names)
+}
+
+/// Whether a directory tells names apart by case: one of its own names in the other case is not there, or is another file.
+fn tells_case(directory: &OwnedFd) -> bool {
+    let identity = |name: &[u8]| {
+        let found = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+        found.map(|found| (found.st_dev, found.st_ino))
+    };
+    let flipped = |name: &[u8]| -> Vec<u8> {
+        let flip = |byte: &u8| byte ^ if byte.is_ascii_alphabetic() { 0x20 } else { 0 };
+        name.iter().map(flip).collect()
+    };
+    let entries = Dir::read_from(directory).into_iter().flatten().filter_map(Result::ok);
+    let mut names = entries.map(|entry| entry.file_name().to_bytes().to_vec());
+    let Some(name) = names.find(|name| name.is_ascii() && flipped(name) != *name) else { return false };
+    match (identity(&name), identity(&flipped(&name))) {
+        (Ok(_), Err(error)) => error == Errno::NOENT,
+        (Ok(own), Ok(other)) => own != other,
+        (Err(_), _) => false,
+    }
 }
 
 #[cfg(test)]
@@ -244,14 +279,20 @@ mod tests {
     fn what_cannot_be_listed_for_certain_is_looked_at_by_itself() {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir(place.path().join("i")).unwrap();
-        // The Kelvin sign is a `k` without case.
-        fs::write(place.path().join("i/\u{212a}.h"), "").unwrap();
+        // The Kelvin sign is a `k` without case, and nothing else here shows whether there is case.
+        fs::write(place.path().join("i/\u{212a}.1"), "").unwrap();
         let directories = Directories::new(place.path());
         ["i", "/proc/self"].iter().for_each(|directory| {
             ask_often(&directories, directory);
             assert!(!is_listed(&directories, directory), "{directory}");
         });
         assert!(!directories.lack(b"i/k.h"));
+        fs::write(place.path().join("i/Own.h"), "").unwrap();
+        let again = Directories::new(place.path());
+        ask_often(&again, "i");
+        assert!(is_listed(&again, "i") && again.lack(b"i/k.1") && !again.lack(b"i/own.h"));
+        again.list(b"/proc/self");
+        assert!(is_listed(&again, "/proc/self"), "where all looks are alike");
         assert!(
             directories.hold(b"i/k.h", Absence::Nothing)
                 && !directories.hold(b"/proc/self/stat", Absence::Nothing)

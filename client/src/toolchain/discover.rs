@@ -21,6 +21,9 @@ const LOADER_FILES: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
 /// What the GNU assembler calls itself.
 const GNU_ASSEMBLER: &[u8] = b"GNU assembler";
 
+/// The beginning of a variable that gcc's driver sets for what it runs; programs that only start it elsewhere do not. The rest can be in the code.
+const GCC_DRIVER: &[u8] = b"COLLECT_GCC_OPTI";
+
 /// Where installations of gcc lie below a prefix.
 const INSTALLATIONS: [&str; 8] = [
     "lib/gcc",
@@ -175,7 +178,9 @@ impl Discovery {
         };
         self.add(&String::from_utf8_lossy(name), &path)?;
         if name == b"as" || name.ends_with(b"-as") {
-            self.gnu_assembler = memchr::memmem::find(&fs::read(&path)?, GNU_ASSEMBLER).is_some();
+            let says =
+                |path: &Path, what| fs::read(path).map(|bytes| memchr::memmem::find(&bytes, what).is_some());
+            self.gnu_assembler = says(&path, GNU_ASSEMBLER)? && says(&call.compiler.program, GCC_DRIVER)?;
         }
         self.add_program(call, &path)
     }

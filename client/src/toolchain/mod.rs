@@ -94,7 +94,7 @@ pub struct Toolchain {
     /// The toolchain's own directories in which headers are looked for under this call's toolchain arguments, in order; those of the command line
     /// and of the environment are not among them.
     pub search: Vec<Vec<u8>>,
-    /// Whether its assembler is GNU's.
+    /// Whether its assembler is GNU's, run by gcc's own driver in our sight.
     pub gnu_assembler: bool,
     /// Stamps of its files, by path: as long as they stand, and the names below are absent, it is the same toolchain.
     pub stamps: Vec<(Vec<u8>, Stamp)>,

@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Version of the records.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// Largest record in bytes: a few hundred paths.
 const RECORD_MAX: u64 = 1 << 20;
@@ -224,7 +224,7 @@ mod tests {
         for (name, body) in ["toolchains/a", "toolchains/b"].into_iter().zip(bodies) {
             let bytes = home.read(name, RECORD_MAX).unwrap();
             // Version, digest of the body, body.
-            assert_eq!((bytes[0], hex(&bytes[33..])), (5, body), "{name}");
+            assert_eq!((bytes[0], hex(&bytes[33..])), (6, body), "{name}");
             assert_eq!(bytes[1..33], *Digest::of(&bytes[33..]).as_bytes());
         }
         assert_eq!(load(&home, "toolchains/a"), Some(driver));

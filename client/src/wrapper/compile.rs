@@ -143,17 +143,21 @@ impl Setting<'_> {
         let inputs = Inputs::begin();
         let before = self.main_output();
         let ran = self.run_compiler(self.color(), &lists.arguments(), tally)?;
-        let delivered = lists.deliver();
+        let object = self.main_path().filter(|_| ran.ending.is_success());
+        let delivered = lists.deliver(object.as_deref());
         if !ran.ending.is_success() {
-            if !lists.were_opened() {
-                self.note_need(direct);
-            }
             self.remove_partial(before, &ran);
+            if lists.are_blamed(&ran.stderr) {
+                self.note_need(direct);
+                return Err(Refusal::ours("list_not_opened"));
+            }
             tally.not_stored("compile_failed");
             return Ok(self.end(&ran, tally));
         }
         if let Err(error) = delivered {
             eprintln!("dccache: the dependency file cannot be written: {error}");
+            // The compiler would have ended before there is an object.
+            object.map(fs::remove_file);
             tally.not_stored("output_write_error");
             tally.delivered = Some(1);
             return Ok(1);

@@ -3,7 +3,7 @@
 //! Invariant: what is read here afterwards is what was compiled, since every file's stamp is older than the start of the compile.
 
 use super::direct::Direct;
-use super::inputs::{Inputs, Look};
+use super::inputs::{Input, Inputs, Look};
 use super::lookup::Known;
 use super::refusal::Refusal;
 use super::setting::Setting;
@@ -19,7 +19,7 @@ use rustix::process::{DumpableBehavior, dumpable_behavior};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -65,19 +65,22 @@ impl Lists {
         (text != UNTOUCHED).then_some(text)
     }
 
-    /// Tells whether the compiler could open its list, as far as that shows.
-    pub(super) fn were_opened(&self) -> bool {
-        self.written().is_some()
+    /// Tells whether a message names one of them: it could not be opened, which no call without us would have met.
+    pub(super) fn are_blamed(&self, messages: &[u8]) -> bool {
+        [&self.compiler, &self.assembler].iter().any(|list| find(messages, &name_of(list)).is_some())
     }
 
-    /// Writes the compiler's list where the call wants it, as the compiler would have.
+    /// Writes the compiler's list where the call wants it, as the compiler would have: before `object`, for who compares their times.
     ///
     /// # Errors
     /// It cannot be written: the compiler would have failed, too.
-    pub(super) fn deliver(&self) -> std::io::Result<()> {
-        match (&self.wanted, self.written()) {
-            (Some(path), Some(text)) => std::fs::write(path, text),
-            _ => Ok(()),
+    pub(super) fn deliver(&self, object: Option<&Path>) -> std::io::Result<()> {
+        let (Some(path), Some(text)) = (&self.wanted, self.written()) else { return Ok(()) };
+        let mut file = File::create(path)?;
+        file.write_all(&text)?;
+        match object.and_then(|object| object.metadata().ok()?.modified().ok()) {
+            Some(time) => file.set_modified(time),
+            None => Ok(()),
         }
     }
 }
@@ -174,10 +177,13 @@ impl Setting<'_> {
         if !self.led_there(direct, names.iter().map(Vec::as_slice), inputs.start()) {
             return Err("lookup_not_explained");
         }
-        if source.map(|source| source.stamp) != lists.source
-            || !inputs.files.iter().all(|input| direct.observer.is_reliable(input.stamp.device, &input.name))
-        {
+        if source.map(|source| source.stamp) != lists.source {
             return Err("modified_input_file");
+        }
+        // Digests are taken after the compile here: stamps must tell that nothing changed.
+        let reliable = |input: &Input| direct.observer.is_reliable(input.stamp.device, &input.name);
+        if !inputs.files.iter().all(reliable) {
+            return Err("unsupported_dependency_file");
         }
         self.check_assembler_list(lists, direct)?;
         inputs.facts = inputs.facts.and(self.argument_facts());
@@ -301,10 +307,12 @@ fn last_part(name: &[u8]) -> &[u8] {
 /// its line but blanks, or the end of a comment.
 fn names_another_file(content: &[u8]) -> bool {
     let content = &*without_splices(content);
+    let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
+    let blank = |byte: &u8| matches!(*byte, b' ' | b'\t' | 0x0B | 0x0C | b'\r' | 0);
     let directive = |at: usize, length: usize| {
-        let before =
-            content[..at].iter().rev().find(|byte| !matches!(**byte, b' ' | b'\t' | 0x0B | 0x0C | b'\r'));
-        let rest = content[at + length..].trim_ascii_start();
+        let before = content[..at].iter().rev().find(|byte| !blank(byte));
+        let rest = &content[at + length..];
+        let rest = &rest[rest.iter().take_while(|byte| blank(byte)).count()..];
         // Behind a comment, or a line that is continued, anything may stand.
         let obscure = rest.starts_with(b"/*") || rest.starts_with(b"??/");
         matches!(before, None | Some(b'\n' | b'/'))
@@ -331,6 +339,7 @@ mod tests {
             "??=line 3",
             "#\\\nline 3",
             "#/**/line 3",
+            "#\u{b}line 3",
         ] {
             assert!(names_another_file(format!("int x;\n{line}\n").as_bytes()), "{line}");
             assert!(names_another_file(line.as_bytes()), "{line}");

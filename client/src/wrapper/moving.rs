@@ -13,6 +13,7 @@ use crate::direct::guard::split;
 use crate::direct::listing::Directories;
 use crate::direct::view::DirectoryId;
 use crate::toolchain::Stamp;
+use rustix::fs::{Access, access};
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
@@ -42,7 +43,12 @@ struct Ways<'a> {
 impl Ways<'_> {
     /// Tells whether the directories that begin names are those that they were, with no link on the way that was made since.
     fn begin_where_they_did(&self) -> bool {
-        self.before.stay() && self.bases.iter().all(|base| self.links_are_old(base))
+        // In one that builds cannot write, nothing changes but by hand.
+        let untouched = |base: &[u8]| {
+            self.setting.is_own(base)
+                || Stamp::of(&self.setting.path(base)).is_none_or(|stamp| stamp.is_before(self.start))
+        };
+        self.before.stay() && self.bases.iter().all(|base| self.links_are_old(base) && untouched(base))
     }
 
     /// Tells whether no part of a name is a link that was made since.
@@ -111,7 +117,7 @@ impl Ways<'_> {
 }
 
 impl Setting<'_> {
-    /// Lists the directories of the search in which builds write: the working directory, the source's, those of headers below the root.
+    /// Lists the directories of the search in which builds write: the working directory, the source's, and those of headers, if this user can.
     pub(super) fn watch(&self, direct: &mut Direct) {
         let before = Directories::new(&self.directory);
         for name in self.bases(direct).into_iter().filter(|name| self.is_own(name)) {
@@ -124,7 +130,7 @@ impl Setting<'_> {
         direct.before = before;
     }
 
-    /// Lists the directories of files below the root, too, as far as nothing changed in them since the start.
+    /// Lists the directories of files, too, in which builds can write, as far as nothing changed in them since the start.
     pub(super) fn watch_beside<'a>(
         &self,
         direct: &Direct,
@@ -139,7 +145,8 @@ impl Setting<'_> {
     }
 
     fn is_own(&self, name: &[u8]) -> bool {
-        name.first() != Some(&b'/') || name.starts_with(&self.root)
+        let beneath = name.first() != Some(&b'/') || name.starts_with(&self.root);
+        beneath || (!name.starts_with(b"/usr/") && access(self.path(name), Access::WRITE_OK).is_ok())
     }
 
     fn bases<'a>(&'a self, direct: &'a Direct) -> Vec<&'a [u8]> {

@@ -128,8 +128,8 @@ pub(crate) const RULES: &[Mutant] = &[
 
     // What a listing says is absent.
     rule("names without case", LISTING, "!", "names.contains(&last.to_ascii_lowercase())", "names.contains(last)", unit("direct::listing::tests::a_directory_that_is_asked_often_is_listed_and_its_names_are_told_apart_without_case")),
-    rule("names beyond ASCII", LISTING, "if ", "!name.is_ascii()", "false", unit("direct::listing::tests::what_cannot_be_listed_for_certain_is_looked_at_by_itself")),
-    rule("file systems that show not all", LISTING, "if ", "!RELIABLE.contains(&(system.f_type as u64))", "false", unit("direct::listing::tests::what_cannot_be_listed_for_certain_is_looked_at_by_itself")),
+    rule("names beyond ASCII", LISTING, "", "(!foreign || tells_case(&directory))", "true", unit("direct::listing::tests::what_cannot_be_listed_for_certain_is_looked_at_by_itself")),
+    rule("file systems that show not all", LISTING, "&& ", "!RELIABLE.contains(&(system.f_type as u64))", "false", unit("direct::listing::tests::what_cannot_be_listed_for_certain_is_looked_at_by_itself")),
 
     // What stays while the compiler runs.
     rule("absent names were absent before", MOVING, "", "direct.before.lacked(*identity, first)", "true", depend("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),

@@ -255,3 +255,127 @@ fn the_cache_is_where_the_environment_a_file_or_a_word_says() {
     assert!(by_word.join("objects").is_dir());
     assert!(!switched.place.home().join("objects").exists());
 }
+
+/// Every option with a value that its default is not, its variable, and how it is shown.
+const OPTIONS: [(&str, &str, &str, &str); 49] = [
+    ("absolute_paths_in_stderr", "ABSSTDERR", "1", "true"),
+    ("base_dir", "BASEDIR", "/a:/b", "/a:/b"),
+    ("ceiling_dirs", "CEILING_DIRS", "/a", "/a"),
+    ("ceiling_markers", "CEILING_MARKERS", "mark", "mark"),
+    ("compiler", "COMPILER", "gcc", "gcc"),
+    ("compiler_check", "COMPILERCHECK", "none", "none"),
+    ("compiler_type", "COMPILERTYPE", "gcc", "gcc"),
+    ("compression", "NOCOMPRESS", "", "false"),
+    ("compression_level", "COMPRESSLEVEL", "-3", "-3"),
+    ("cpp_extension", "EXTENSION", "i", "i"),
+    ("debug", "DEBUG", "1", "true"),
+    ("debug_dir", "DEBUGDIR", "/a", "/a"),
+    ("debug_level", "DEBUGLEVEL", "1", "1"),
+    ("depend_mode", "DEPEND", "1", "true"),
+    ("direct_mode", "NODIRECT", "1", "false"),
+    ("disable", "DISABLE", "1", "true"),
+    ("extra_files_to_hash", "EXTRAFILES", "a:b", "a:b"),
+    ("file_clone", "FILECLONE", "1", "true"),
+    ("hard_link", "HARDLINK", "1", "true"),
+    ("hash_dir", "NOHASHDIR", "1", "false"),
+    ("ignore_headers_in_manifest", "IGNOREHEADERS", "a.h", "a.h"),
+    ("ignore_options", "IGNOREOPTIONS", "-a*", "-a*"),
+    ("inode_cache", "NOINODECACHE", "1", "false"),
+    ("keep_comments_cpp", "COMMENTS", "1", "true"),
+    ("libexec_dirs", "LIBEXEC_DIRS", "/a", "/a"),
+    ("limit_multiple", "LIMIT_MULTIPLE", "0.5", "0.5"),
+    ("log_file", "LOGFILE", "/a", "/a"),
+    ("max_files", "MAXFILES", "3", "3"),
+    ("max_size", "MAXSIZE", "3MB", "3.0 MB"),
+    ("msvc_dep_prefix", "MSVC_DEP_PREFIX", "a", "a"),
+    ("msvc_utf8", "NOMSVC_UTF8", "1", "false"),
+    ("namespace", "NAMESPACE", "a b", "a b"),
+    ("path", "PATH", "/a", "/a"),
+    ("pch_external_checksum", "PCH_EXTSUM", "1", "true"),
+    ("prefix_command", "PREFIX", "nice", "nice"),
+    ("prefix_command_cpp", "PREFIX_CPP", "nice", "nice"),
+    ("read_only", "READONLY", "1", "true"),
+    ("read_only_direct", "READONLY_DIRECT", "1", "true"),
+    ("recache", "RECACHE", "1", "true"),
+    ("remote_only", "REMOTE_ONLY", "1", "true"),
+    ("remote_storage", "SECONDARY_STORAGE", "file:/a", "file:/a"),
+    ("reshare", "RESHARE", "1", "true"),
+    ("response_file_format", "RESPONSE_FILE_FORMAT", "posix", "posix"),
+    ("run_second_cpp", "NOCPP2", "1", "false"),
+    ("safe_dirs", "SAFE_DIRS", "/a", "/a"),
+    ("sloppiness", "SLOPPINESS", "locale", "locale"),
+    ("stats", "NOSTATS", "1", "false"),
+    ("stats_log", "STATSLOG", "/a", "/a"),
+    ("temporary_dir", "TEMPDIR", "/a", "/a"),
+];
+
+#[test]
+fn every_option_is_taken_from_its_variable_and_shown() {
+    let switched = Switched::new();
+    for (option, short, value, shown) in OPTIONS {
+        let variable = format!("CCACHE_{short}");
+        assert_ne!(switched.said(&[], &["-k", option]), shown, "{option}");
+        assert_eq!(switched.said(&[(&variable, value)], &["-k", option]), shown, "{option}");
+        let line = format!("(environment) {option} = {shown}");
+        assert!(switched.said(&[(&variable, value)], &["-p"]).lines().any(|said| said == line), "{line}");
+    }
+    let all = switched.said(&[], &["-p"]).lines().count();
+    // Two have tests of their own: cache_dir and umask.
+    assert_eq!(all, OPTIONS.len() + 2);
+}
+
+#[test]
+fn options_reach_the_compile() {
+    let switched = Switched::new();
+    let (spy, log) = switched.spy();
+    let spy = spy.to_str().unwrap().to_owned();
+    let work = switched.place.work();
+    let work = work.to_str().unwrap();
+    let vouched = [("CCACHE_COMPILERCHECK", "none"), ("CCACHE_COMPILERTYPE", "gcc")];
+    let under = |more: &[(&str, &str)], words: &[&str]| {
+        let output = switched.run_under(&[&vouched[..], more].concat(), words);
+        assert!(output.status.success(), "{more:?}: {}", text(&output.stderr));
+        let spied = fs::read_to_string(&log).unwrap_or_default();
+        let _ = fs::remove_file(&log);
+        // The compiler was asked about itself as well; then it is told no descriptor.
+        spied.lines().filter(|line| !line.ends_with("fd=")).count()
+    };
+    // Another compiler runs in place of the one that was typed.
+    assert_eq!(under(&[("CCACHE_COMPILER", &spy), ("CCACHE_RECACHE", "")], &["gcc", "-c", "a.c"]), 2);
+    assert_eq!(under(&[("CCACHE_CC", &spy), ("CCACHE_RECACHE", "")], &["gcc", "-c", "a.c"]), 2);
+    assert_eq!(under(&[("CCACHE_PATH", work), ("CCACHE_RECACHE", "")], &["spy", "-c", "a.c"]), 2);
+    // A prefix stands before compiler and preprocessor each.
+    let prefix = switched
+        .place
+        .script("prefix", &format!("#!/bin/sh\necho prefixed >> {}\nexec \"$@\"\n", log.display()));
+    for variable in ["CCACHE_PREFIX", "CCACHE_PREFIX_CPP"] {
+        let prefixed = [(variable, prefix.to_str().unwrap()), ("CCACHE_RECACHE", "")];
+        assert_eq!(under(&prefixed, &["gcc", "-c", "a.c"]), 1, "{variable}");
+    }
+    assert_eq!(under(&[("CCACHE_COMPILERTYPE", "nvcc")], &[&spy, "-c", "a.c"]), 0, "left alone");
+    // A file that is hashed, an option that is not.
+    let stored = || switched.count("/stored");
+    let extra = switched.place.write("extra", "1\n");
+    let compile = |more: &[(&str, &str)], words: &[&str]| {
+        let before = stored();
+        under(more, words);
+        stored() - before
+    };
+    let extras = [("CCACHE_EXTRAFILES", extra.to_str().unwrap())];
+    assert_eq!((compile(&extras, &["gcc", "-c", "a.c"]), compile(&extras, &["gcc", "-c", "a.c"])), (1, 0));
+    fs::write(&extra, "2\n").unwrap();
+    age(&extra);
+    assert_eq!(compile(&extras, &["gcc", "-c", "a.c"]), 1);
+    let ignoring = [("CCACHE_IGNOREOPTIONS", "-fmessage-length=*")];
+    assert_eq!(compile(&ignoring, &["gcc", "-fmessage-length=1", "-c", "a.c"]), 1);
+    assert_eq!(compile(&ignoring, &["gcc", "-fmessage-length=2", "-c", "a.c"]), 0);
+    let linking = [("CCACHE_HARDLINK", "")];
+    assert_eq!(
+        compile(&linking, &["gcc", "-O2", "-c", "a.c"]) + compile(&linking, &["gcc", "-O2", "-c", "a.c"]),
+        1
+    );
+    assert!(std::os::unix::fs::MetadataExt::nlink(&switched.place.file("a.o").metadata().unwrap()) > 1);
+    let counted = switched.count("/misses");
+    under(&[("CCACHE_NOSTATS", "")], &["gcc", "-O3", "-c", "a.c"]);
+    assert_eq!(switched.count("/misses"), counted);
+}

@@ -100,7 +100,7 @@ pub fn clear(home: &Home) -> io::Result<()> {
 /// Returns when something was counted last, and when all was forgotten; `None` for never.
 pub fn times(home: &Home) -> [Option<SystemTime>; 2] {
     let changed = |name: &str| home.open_file(name, OFlags::PATH).ok()?.metadata().ok()?.modified().ok();
-    [[LOG, PREVIOUS].into_iter().find_map(changed), changed(ZEROED)]
+    [[LOG, PREVIOUS, ZEROED].into_iter().filter_map(changed).max(), changed(ZEROED)]
 }
 
 fn events(home: &Home, name: &str) -> Vec<Event> {

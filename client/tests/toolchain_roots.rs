@@ -120,9 +120,7 @@ fn a_specs_file_that_appears_changes_or_goes_is_another_toolchain() {
     assert_eq!(compile(&place, &prefix.path(), "gcc", &[]), (0, 1));
     let specs = prefix.proper.join("specs");
     let with = |option: &str| {
-        let text = answer(&["-dumpspecs"]);
-        let (before, after) = text.split_once("*cc1:\n").expect("specs have an entry for cc1");
-        fs::write(&specs, format!("{before}*cc1:\n{option} {after}\n")).unwrap();
+        fs::write(&specs, format!("*cc1:\n+ {option}\n")).unwrap();
     };
     with("-fno-unroll-loops -fwrapv");
     assert_eq!(compile(&place, &prefix.path(), "gcc", &[]), (0, 2), "it appears: {}", place.explain());
@@ -134,6 +132,10 @@ fn a_specs_file_that_appears_changes_or_goes_is_another_toolchain() {
     assert_eq!(compile(&place, &prefix.path(), "gcc", &[]), (0, 3), "it changes: {}", place.explain());
     fs::remove_file(&specs).unwrap();
     assert_eq!(compile(&place, &prefix.path(), "gcc", &[]), (1, 3), "it goes: {}", place.explain());
+    // One that says everything anew, as gcc itself shows it, is not understood.
+    fs::write(&specs, answer(&["-dumpspecs"]) + "\n").unwrap();
+    assert_eq!(compile(&place, &prefix.path(), "gcc", &[]), (1, 3));
+    assert_eq!(place.stat("/bypass_reasons/unsupported_compiler_option"), 1, "{}", place.explain());
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::profile::ProfileCall;
 use super::reason::{Bypass, Reason};
 use super::side::{self, SideFile, Wanted};
 use super::{
-    ColorRequest, Command, CompilerKind, Facts, FileKind, Files, IncludeDirectory, Invocation, Language,
-    OptionFile, Stage,
+    ColorRequest, Command, CompilerKind, Configured, Facts, FileKind, Files, IncludeDirectory, Invocation,
+    Language, OptionFile, Stage,
 };
 use super::{assembler, preprocess, response};
 use crate::depfile::DependRequest;
@@ -20,15 +20,21 @@ const DISABLE_WINDOW: usize = 4096;
 const TIMELESS: &[u8] = b"-fno-pch-timestamp";
 
 /// Decides what a call is.
-pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocation, Bypass> {
+pub(super) fn plan(
+    command: &Command<'_>,
+    configured: &Configured,
+    files: &dyn Files,
+) -> Result<Invocation, Bypass> {
     let environment = KeyEnvironment::of(command.environment)?;
     let (driver, rest) =
         command.argv.split_first().ok_or_else(|| Bypass::new(Reason::BadCompilerArguments, Vec::new()))?;
     let argv = response::expand(rest, command.kind, files)?;
     let arguments = arguments::scan(&argv, command.kind, files);
     let stage = stage(&arguments, command)?;
+    let added = arguments::scan(&configured.words, command.kind, files);
+    Configured::check(&added, command.kind)?;
     let mut draft = Draft::default();
-    for argument in &arguments {
+    for argument in added.iter().chain(&arguments) {
         draft.take(argument)?;
     }
     let (source, language) = draft.source(&arguments, command, files)?;
@@ -56,6 +62,7 @@ pub(super) fn plan(command: &Command<'_>, files: &dyn Files) -> Result<Invocatio
     let listing = outputs.depend.as_ref().and_then(DependRequest::of_preprocessor);
     let preprocessor = (!language.is_preprocessed())
         .then(|| preprocess::arguments(&arguments, command, language, listing.as_ref()));
+    configured.check_conditions(&argv, preprocessor.as_deref())?;
     Ok(Invocation {
         kind: command.kind,
         driver: basename(driver).to_vec(),

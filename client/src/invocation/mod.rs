@@ -12,6 +12,7 @@
 
 mod arguments;
 mod assembler;
+mod configured;
 mod depend;
 mod draft;
 mod environment;
@@ -38,6 +39,7 @@ mod trace;
 mod walk;
 
 pub use arguments::{Class, KeyArgument, KeyRole};
+pub use configured::Configured;
 pub(crate) use environment::value;
 pub use environment::{INCLUDE_VARIABLES, KeyEnvironment};
 pub use files::{Disk, FileKind, Files};
@@ -197,7 +199,12 @@ impl Invocation {
 impl Plan {
     /// Decides what a call is. Reads response files and the first bytes of the source, and nothing that is not a regular file.
     pub fn of(command: &Command<'_>, files: &dyn Files) -> Self {
-        match draft::plan(command, files) {
+        Self::configured(command, &Configured::default(), files)
+    }
+
+    /// As [`Plan::of`], where the driver adds words from files of its own.
+    pub fn configured(command: &Command<'_>, configured: &Configured, files: &dyn Files) -> Self {
+        match draft::plan(command, configured, files) {
             Ok(invocation) => Self::Compile(Box::new(invocation)),
             Err(bypass) => Self::Bypass(bypass),
         }

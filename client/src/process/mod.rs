@@ -13,5 +13,5 @@ pub use clock::{coarse_now_ns, local_date, local_time, wall_now};
 pub use death::{Ending, die_like};
 pub use dispositions::{ignore_sigpipe, is_ignored};
 pub use exec::{exec, standard_streams_are_open};
-pub use preprocess::{Answer, PREPROCESSED_MAX, Preprocessing, answer_of, preprocess};
+pub use preprocess::{Answer, PREPROCESSED_MAX, Preprocessing, answer_of, preprocess, reply_of};
 pub use run::{CAPTURE_MAX, Ran, run, write_all};

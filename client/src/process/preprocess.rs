@@ -87,6 +87,20 @@ pub fn answer_of(
     arguments: &[OsString],
     hidden: &[&str],
 ) -> io::Result<Option<Answer>> {
+    let (succeeded, answer) = reply_of(program, name, arguments, hidden)?;
+    Ok(succeeded.then_some(answer))
+}
+
+/// As [`answer_of`], with what a compiler says that fails; tells whether it did not.
+///
+/// # Errors
+/// Why it could not be started or read.
+pub fn reply_of(
+    program: &Path,
+    name: &OsStr,
+    arguments: &[OsString],
+    hidden: &[&str],
+) -> io::Result<(bool, Answer)> {
     let mut command = child::call(program, name, arguments);
     command.env("LC_ALL", "C").stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -107,5 +121,5 @@ pub fn answer_of(
         stdout.take(ANSWER_MAX).read_to_end(&mut answer.stdout)?;
     }
     answer.stderr = reader.join().unwrap_or_default();
-    Ok(child.wait()?.success().then_some(answer))
+    Ok((child.wait()?.success(), answer))
 }

@@ -94,6 +94,14 @@ pub(super) fn configuration_files(text: &[u8]) -> Vec<Vec<u8>> {
     files.map(|file| file.trim_ascii().to_vec()).collect()
 }
 
+/// Returns the directories in which clang looks for configuration files, from its answer to the name of one that is not there.
+pub(super) fn configuration_directories(text: &[u8]) -> Vec<Vec<u8>> {
+    let lines = text.split(|&byte| byte == b'\n');
+    let marker: &[u8] = b"was searched for in the directory: ";
+    let named = lines.filter_map(|line| Some(&line[memchr::memmem::find(line, marker)? + marker.len()..]));
+    named.map(|directory| directory.trim_ascii().to_vec()).collect()
+}
+
 /// Takes those words out of a compiler proper's command that `-march=native` and its like can have put there.
 pub(super) fn machine_words(command: &[Vec<u8>]) -> Words {
     let mut chosen = Words::new();

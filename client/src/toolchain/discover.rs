@@ -2,10 +2,10 @@
 
 use super::answers;
 use super::elf::{self, Program};
-use super::record::{DRIVER, DriverRecord, GUARD, ToolchainFile, ToolchainRecord};
-use super::{Call, Stamp, Unknown, search_path};
-use crate::invocation::{CompilerKind, INCLUDE_VARIABLES, Invocation};
-use crate::process::answer_of;
+use super::record::{DRIVER, DriverRecord, GUARD, SPECS, ToolchainFile, ToolchainRecord};
+use super::{Call, Stamp, Unknown, configuration, search_path, specs};
+use crate::invocation::{CompilerKind, Configured, INCLUDE_VARIABLES, Invocation};
+use crate::process::{answer_of, reply_of};
 use dccache_protocol::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -109,16 +109,15 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     for command in &commands {
         found.add_command(call, &command[0], &programs)?;
     }
-    for file in answers::configuration_files(&dry) {
-        found.add("specs", Path::new(OsStr::from_bytes(&file)))?;
-    }
-    for directory in answers::search_directories(&directories, "libraries") {
-        found.tried.insert(PathBuf::from(OsString::from_vec([&directory, b"specs".as_slice()].concat())));
-    }
+    let files = answers::configuration_files(&dry);
     if invocation.kind.is_clang() {
-        found.tried.extend(default_configurations(&call.compiler.program));
+        found.guard_configurations(&configurations_searched(call, &fixed)?);
+        found.add_configurations(&files)?;
         found.add_lists(proper)?;
         found.guard_installations(&search);
+    } else {
+        let libraries = answers::search_directories(&directories, "libraries");
+        found.add_specs(&files, &invocation.toolchain_arguments, &libraries)?;
     }
     for file in LOADER_FILES.map(Path::new) {
         if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
@@ -127,13 +126,22 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     Ok(found.into_record(native, answers::header_directories(&search)))
 }
 
-/// Names of the configuration files that newer clangs read unasked, beside their program and beside what its links lead to.
-fn default_configurations(program: &Path) -> Vec<PathBuf> {
-    let real = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
-    let directories = [program, &real].into_iter().filter_map(Path::parent);
-    let called = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let names = [called.as_str(), "clang", "clang++"].map(|name| format!("{name}.cfg"));
-    directories.flat_map(|directory| names.clone().map(|name| directory.join(name))).collect()
+/// Asks clang for a configuration file that nobody has: its answer says where it looks for them. Called by a name that says a target it may not
+/// look for that one.
+fn configurations_searched(call: &Call<'_>, fixed: &[OsString]) -> io::Result<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut all = fixed.iter();
+    while let Some(word) = all.next() {
+        // Some versions take one of these only.
+        if word == "--config" {
+            all.next();
+        } else if !word.as_bytes().starts_with(b"--config=") {
+            words.push(word.clone());
+        }
+    }
+    words.extend(["--config", "dccache-absent.cfg", "-###"].map(OsString::from));
+    let name = Path::new(&call.compiler.name).with_file_name("clang");
+    Ok(reply_of(&call.compiler.program, name.as_os_str(), &words, &[])?.1.stderr)
 }
 
 /// Files and names found so far.
@@ -143,6 +151,8 @@ struct Discovery {
     files: BTreeMap<PathBuf, ToolchainFile>,
     tried: BTreeSet<PathBuf>,
     gnu_assembler: bool,
+    configured: Configured,
+    refused: Option<Vec<u8>>,
 }
 
 impl Discovery {
@@ -183,6 +193,75 @@ impl Discovery {
             self.gnu_assembler = says(&path, GNU_ASSEMBLER)? && says(&call.compiler.program, GCC_DRIVER)?;
         }
         self.add_program(call, &path)
+    }
+
+    /// Adds the configuration files that clang says it reads, and those that they name.
+    fn add_configurations(&mut self, files: &[Vec<u8>]) -> Result<(), Unknown> {
+        for name in files {
+            let path = Path::new(OsStr::from_bytes(name));
+            self.add(SPECS, path)?;
+            match configuration::read(path) {
+                Ok(found) => {
+                    found.files.iter().try_for_each(|file| self.add(SPECS, file))?;
+                    self.configured.words.extend(found.words);
+                }
+                Err(word) => self.refuse(name, &word),
+            }
+        }
+        Ok(())
+    }
+
+    /// Guards the directories in which clang looks for configuration files: which names it tries hangs on its own name and its target.
+    fn guard_configurations(&mut self, answer: &[u8]) {
+        for directory in answers::configuration_directories(answer) {
+            let directory = PathBuf::from(OsString::from_vec(directory));
+            match Stamp::of(&directory) {
+                Some(stamp) => self.guard(&directory, stamp),
+                None => drop(self.tried.insert(directory)),
+            }
+        }
+    }
+
+    /// Adds the specs files that gcc says it reads, and guards the places where it looks for them, for those of its options, and for those that
+    /// they take in.
+    fn add_specs(
+        &mut self,
+        files: &[Vec<u8>],
+        arguments: &[Vec<u8>],
+        libraries: &[Vec<u8>],
+    ) -> Result<(), Unknown> {
+        let mut names = vec![b"specs".to_vec()];
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let joined = word.strip_prefix(b"-specs=").or_else(|| word.strip_prefix(b"--specs="));
+            let is_separate = [b"-specs".as_slice(), b"--specs"].contains(&word.as_slice());
+            let name = if is_separate { words.next().map(Vec::as_slice) } else { joined };
+            names.extend(name.map(<[u8]>::to_vec));
+        }
+        for name in files {
+            let path = Path::new(OsStr::from_bytes(name));
+            self.add(SPECS, path)?;
+            let text = configuration::content(path);
+            match text.ok_or_else(|| name.clone()).and_then(|text| specs::read(&text)) {
+                Ok(found) => {
+                    self.configured.words.extend(found.configured.words);
+                    self.configured.conditions.extend(found.configured.conditions);
+                    names.extend(found.included);
+                }
+                Err(word) => self.refuse(name, &word),
+            }
+        }
+        for name in names {
+            let places = libraries.iter().map(|directory| [directory, name.as_slice()].concat());
+            let all = places.chain([name.clone()]).map(|path| PathBuf::from(OsString::from_vec(path)));
+            let tried: Vec<PathBuf> = all.filter(|path| !self.files.contains_key(path)).collect();
+            self.tried.extend(tried);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, file: &[u8], word: &[u8]) {
+        self.refused.get_or_insert_with(|| [file, b": ", word].concat());
     }
 
     /// Adds the lists of functions that clang's sanitizers read unasked, each in a role of its own name, and guards the directory
@@ -280,6 +359,7 @@ impl Discovery {
             native,
             search,
             gnu_assembler: self.gnu_assembler,
+            configured: self.refused.map_or(Ok(self.configured), Err),
         }
     }
 }

@@ -9,16 +9,18 @@
 
 mod answers;
 mod commands;
+mod configuration;
 mod discover;
 mod elf;
 mod record;
+mod specs;
 mod stamp;
 
 pub use stamp::{Stamp, is_before};
 
 use crate::config::{CompilerCheck, CompilerType};
 use crate::home::Home;
-use crate::invocation::{CompilerKind, Invocation};
+use crate::invocation::{CompilerKind, Configured, Invocation};
 use crate::resolve::Compiler;
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::ToolchainId;
@@ -29,9 +31,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Variables that decide which programs and libraries a driver uses; `LD_*` beside them.
-pub(crate) const RESOLUTION: [&str; 8] = [
+pub(crate) const RESOLUTION: [&str; 9] = [
     "CCC_ADD_ARGS",
     "CCC_OVERRIDE_OPTIONS",
+    "CLANG_NO_DEFAULT_CONFIG",
     "COMPILER_PATH",
     "GCC_EXEC_PREFIX",
     "PATH",
@@ -96,6 +99,10 @@ pub struct Toolchain {
     pub search: Vec<Vec<u8>>,
     /// Whether its assembler is GNU's, run by gcc's own driver in our sight.
     pub gnu_assembler: bool,
+    /// What its specs or configuration files add to a command, or the word in them of which nobody knows what it does.
+    pub configured: Result<Configured, Vec<u8>>,
+    /// Those files.
+    pub configuration: Vec<Vec<u8>>,
     /// Stamps of its files, by path: as long as they stand, and the names below are absent, it is the same toolchain.
     pub stamps: Vec<(Vec<u8>, Stamp)>,
     /// Names that must stay absent.
@@ -155,6 +162,13 @@ impl Toolchain {
             native: record.native,
             search: record.search,
             gnu_assembler: record.gnu_assembler,
+            configured: record.configured,
+            configuration: record
+                .files
+                .iter()
+                .filter(|file| file.role == record::SPECS)
+                .map(|file| file.path.clone())
+                .collect(),
             stamps: record.files.into_iter().map(|file| (file.path, file.stamp)).collect(),
             absent: record.absent,
         })

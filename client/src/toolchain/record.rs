@@ -4,7 +4,7 @@
 
 use super::{Call, Stamp, resolution};
 use crate::home::Home;
-use crate::invocation::{CompilerKind, Invocation};
+use crate::invocation::{CompilerKind, Configured, Invocation, value};
 use crate::process::wall_now;
 use dccache_protocol::codec::decode_exact;
 use dccache_protocol::digest::Digest;
@@ -16,13 +16,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Version of the records.
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 
 /// Largest record in bytes: a few hundred paths.
 const RECORD_MAX: u64 = 1 << 20;
 
 /// Role of the driver's program.
 pub(super) const DRIVER: &str = "driver";
+
+/// Role of a file from which the driver takes options.
+pub(super) const SPECS: &str = "specs";
 
 /// Role of a file that only guards: its change means to ask again, its content is not in the id.
 pub(super) const GUARD: &str = "guard";
@@ -91,6 +94,8 @@ pub(super) struct ToolchainRecord {
     pub(super) search: Vec<Vec<u8>>,
     /// Whether the assembler says in its own bytes that it is GNU's.
     pub(super) gnu_assembler: bool,
+    /// What specs or configuration files add; the word in them that is not understood, with its file.
+    pub(super) configured: Result<Configured, Vec<u8>>,
 }
 
 impl ToolchainRecord {
@@ -103,6 +108,11 @@ impl ToolchainRecord {
         hash_all(&mut hasher, invocation.native.iter().map(Vec::as_slice));
         for (name, value) in resolution(call) {
             hash_all(&mut hasher, [name.as_slice(), value]);
+        }
+        if invocation.kind.is_clang() {
+            // A user's configuration files can lie there.
+            let home = value(call.environment, "HOME").unwrap_or_default();
+            hash_all(&mut hasher, [home]);
         }
         if !invocation.toolchain_arguments.iter().all(|word| is_place_free(word)) {
             hash_all(&mut hasher, [call.working_directory.as_os_str().as_bytes()]);
@@ -214,17 +224,19 @@ mod tests {
             native: vec![b"-march=x".to_vec()],
             search: vec![b"/usr/include".to_vec()],
             gnu_assembler: true,
+            configured: Ok(Configured { words: vec![b"-O2".to_vec()], conditions: vec![b"r".to_vec()] }),
         };
         save(&home, "toolchains/a", &driver);
         save(&home, "toolchains/b", &others);
         // Path, stamp, digest.
         let rest = format!("0c2f7573722f62696e2f67636301ac0204010a{}", Digest::of(b"gcc"));
         let lists = "01072f6f70742f617301082d6d617263683d78010c2f7573722f696e636c756465";
-        let bodies = [format!("06647269766572{rest}02"), format!("01026173{rest}{lists}01")];
+        let bodies =
+            [format!("06647269766572{rest}02"), format!("01026173{rest}{lists}010001032d4f32010172")];
         for (name, body) in ["toolchains/a", "toolchains/b"].into_iter().zip(bodies) {
             let bytes = home.read(name, RECORD_MAX).unwrap();
             // Version, digest of the body, body.
-            assert_eq!((bytes[0], hex(&bytes[33..])), (6, body), "{name}");
+            assert_eq!((bytes[0], hex(&bytes[33..])), (7, body), "{name}");
             assert_eq!(bytes[1..33], *Digest::of(&bytes[33..]).as_bytes());
         }
         assert_eq!(load(&home, "toolchains/a"), Some(driver));

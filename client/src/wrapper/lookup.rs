@@ -150,7 +150,12 @@ impl Setting<'_> {
         let extra = extra.map(|path| {
             read(path.as_os_str().as_bytes(), self.directory.join(path)).map_err(|_| unhashed(path))
         });
-        Ok((named, extra.collect::<Result<_, _>>()?))
+        let extra = extra.collect::<Result<_, _>>()?;
+        // They are in the toolchain's id, and must not change while it is used.
+        for file in &self.toolchain.configuration {
+            read(file, self.path(file))?;
+        }
+        Ok((named, extra))
     }
 
     /// Runs the preprocessor, or reads a source that needs none.

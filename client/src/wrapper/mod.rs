@@ -33,7 +33,7 @@ pub use rules::{Fault, InForce, Own, Rules};
 use crate::config::{Config, ResponseFileFormat};
 use crate::cpp::Places;
 use crate::home::Home;
-use crate::invocation::{Bypass, Command, CompilerKind, Disk, Invocation, Plan, Quoting, Reason};
+use crate::invocation::{Bypass, Command, CompilerKind, Configured, Disk, Invocation, Plan, Quoting, Reason};
 use crate::keying::{declare, make_portable, split_overlays, take_out_declared};
 use crate::process::{exec, is_ignored, standard_streams_are_open};
 use crate::project::root_of;
@@ -279,12 +279,20 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         environment: &environment,
         working_directory: directory.as_os_str().as_bytes(),
     };
-    let mut invocation = understand(&command, &disk, config, &overlays)?;
-    argv.extend(overlays);
+    let mut invocation = understand(&command, &Configured::default(), &disk, config, &overlays)?;
     let toolchain = Toolchain::of(&call, &invocation).map_err(|why| match why {
         toolchain::Unknown::Check(_) => Refusal::because("compiler_check_failed", why.to_string()),
         _ => Refusal::because("unsupported_compiler", why.to_string()),
     })?;
+    match &toolchain.configured {
+        Ok(configured) if configured.words.is_empty() => {}
+        // Now that it is known what the driver adds.
+        Ok(configured) => invocation = understand(&command, configured, &disk, config, &overlays)?,
+        Err(word) => {
+            return Err(Refusal::Call(Bypass::new(Reason::UnsupportedCompilerOption, word.as_slice())));
+        }
+    }
+    argv.extend(overlays);
     let root = root_of(&invocation.working_directory, &config.base_dir);
     let places = Places { root: &root, working_directory: &invocation.working_directory.clone() };
     let map = config.portable_paths.then(|| make_portable(&mut invocation, &places)).flatten();
@@ -311,11 +319,12 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
 /// Understands the command, without what the user declared irrelevant.
 fn understand(
     command: &Command<'_>,
+    configured: &Configured,
     disk: &Disk,
     config: &Config,
     overlays: &[Vec<u8>],
 ) -> Result<Invocation, Refusal> {
-    let mut invocation = match Plan::of(command, disk) {
+    let mut invocation = match Plan::configured(command, configured, disk) {
         Plan::Compile(invocation) => *invocation,
         Plan::Bypass(bypass) => return Err(Refusal::Call(bypass)),
     };

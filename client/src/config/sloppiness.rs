@@ -25,6 +25,8 @@ pub struct Sloppiness {
     pub modules: bool,
     /// Macros of the command line that made a precompiled header do not matter.
     pub pch_defines: bool,
+    /// Compiles that load plugins depend on nothing but what is looked at.
+    pub plugins: bool,
     /// The value of `-frandom-seed` does not matter.
     pub random_seed: bool,
     /// System headers need no check. Has no effect.
@@ -37,7 +39,7 @@ pub struct Sloppiness {
 type Place = fn(&mut Sloppiness) -> &mut bool;
 
 /// All words in ascending order.
-const WORDS: [(&str, Place); 14] = [
+const WORDS: [(&str, Place); 15] = [
     ("clang_index_store", |chosen| &mut chosen.clang_index_store),
     ("file_stat_matches", |chosen| &mut chosen.file_stat_matches),
     ("file_stat_matches_ctime", |chosen| &mut chosen.file_stat_matches_ctime),
@@ -49,13 +51,14 @@ const WORDS: [(&str, Place); 14] = [
     ("locale", |chosen| &mut chosen.locale),
     ("modules", |chosen| &mut chosen.modules),
     ("pch_defines", |chosen| &mut chosen.pch_defines),
+    ("plugins", |chosen| &mut chosen.plugins),
     ("random_seed", |chosen| &mut chosen.random_seed),
     ("system_headers", |chosen| &mut chosen.system_headers),
     ("time_macros", |chosen| &mut chosen.time_macros),
 ];
 
 /// What is allowed, in words.
-pub(super) const ALLOWED: &str = "clang_index_store, file_stat_matches, file_stat_matches_ctime, gcno_cwd, incbin, include_file_ctime, include_file_mtime, ivfsoverlay, locale, modules, pch_defines, random_seed, system_headers and time_macros, separated by commas, or nothing";
+pub(super) const ALLOWED: &str = "clang_index_store, file_stat_matches, file_stat_matches_ctime, gcno_cwd, incbin, include_file_ctime, include_file_mtime, ivfsoverlay, locale, modules, pch_defines, plugins, random_seed, system_headers and time_macros, separated by commas, or nothing";
 
 impl Sloppiness {
     /// Reads words separated by commas or spaces; `None` where one is unknown.

@@ -1,6 +1,6 @@
 //! One entry an option: how it is spelled, how it takes its value, what it does to a cached compile.
 
-use super::reason::Reason;
+use super::reason::{Bypass, Reason};
 use super::table::TABLE;
 use super::{ColorRequest, CompilerKind, FileKind, Files, IncludeKind, SideFile, Stage};
 use crate::depfile::DependMode;
@@ -86,6 +86,10 @@ pub enum Class {
     ForcedInclude,
     /// In the key; one more file is written and restored.
     Writes(SideFile),
+    /// In the key with the content of its value, a plugin, where the user vouches for plugins; left alone otherwise.
+    Plugin,
+    /// In the key with the content of a file that it names: an argument for a plugin.
+    PluginArgument,
     /// Options for the assembler behind `-Wa,`, each judged by a list of its own.
     Assembler,
     /// In the key with the content of the profile that it leads to.
@@ -170,6 +174,18 @@ pub(super) struct Argument<'a> {
 }
 
 impl Argument<'_> {
+    /// Refuses `-Wp,-DA,-MD,F` and the like: only macros may follow a macro.
+    pub(super) fn check_passed_on_macros(&self) -> Result<(), Bypass> {
+        let word = self.words[0].as_slice();
+        let macros = |part: &[u8]| part.starts_with(b"-D") || part.starts_with(b"-U");
+        match word.strip_prefix(b"-Wp,") {
+            Some(rest) if !rest.split(|&byte| byte == b',').all(macros) => {
+                Err(Bypass::new(Reason::UnsupportedCompilerOption, word))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns its words as they can enter a key.
     pub(super) fn key(&self, role: KeyRole) -> impl Iterator<Item = KeyArgument> + '_ {
         let path = matches!(
@@ -179,6 +195,7 @@ impl Argument<'_> {
                 | Class::ReadsFile
                 | Class::TakesPrecompiled
                 | Class::Toolchain
+                | Class::Plugin
         );
         let last = self.words.len() - 1;
         self.words.iter().enumerate().map(move |(index, word)| {
@@ -230,6 +247,9 @@ fn passed_to_clang<'a>(argv: &'a [Vec<u8>], at: usize, option: &'a [u8], otherwi
         b"-fno-pch-timestamp" => return alone(Class::CodeGeneration),
         b"-include-pch" => Class::TakesPrecompiled,
         b"-include" => Class::ForcedInclude,
+        b"-load" => Class::Plugin,
+        b"-add-plugin" => Class::PluginArgument,
+        _ if option.starts_with(b"-plugin-arg-") => Class::PluginArgument,
         _ => return alone(otherwise),
     };
     match argv.get(at + 2..at + 4) {

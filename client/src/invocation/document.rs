@@ -94,6 +94,11 @@ const LISTS: &[List] = &[
         holds: |class| matches!(class, Class::Writes(_)),
     },
     List {
+        heading: "Plugins",
+        text: "Left to the compiler (`unsupported_compiler_option`), unless `sloppiness = plugins` is set: then in every key with the contents of the plugin, of its shared libraries, and of a file that an argument names.",
+        holds: |class| matches!(class, Class::Plugin | Class::PluginArgument),
+    },
+    List {
         heading: "Left to the compiler",
         text: "The compiler runs untouched, and the reason is counted.",
         holds: |class| matches!(class, Class::WritesFile | Class::Bypass(_)),

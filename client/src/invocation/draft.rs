@@ -2,7 +2,9 @@
 
 use super::arguments::{self, Argument, Class, DependOption, KeyArgument, KeyRole, Leak};
 use super::environment::{self, KeyEnvironment};
+use super::files::check_disabled;
 use super::outputs::{Asked, basename};
+use super::plugins::{self, Named};
 use super::profile::ProfileCall;
 use super::reason::{Bypass, Reason};
 use super::side::{self, SideFile, Wanted};
@@ -11,10 +13,6 @@ use super::{
     Language, OptionFile, Stage,
 };
 use super::{assembler, preprocess, response};
-use crate::depfile::DependRequest;
-
-/// Where `dccache:disable` is looked for: the first bytes of the source, as ccache does.
-const DISABLE_WINDOW: usize = 4096;
 
 /// Keeps times of files out of clang's precompiled headers.
 const TIMELESS: &[u8] = b"-fno-pch-timestamp";
@@ -34,9 +32,7 @@ pub(super) fn plan(
     let added = arguments::scan(&configured.words, command.kind, files);
     Configured::check(&added, command.kind)?;
     let mut draft = Draft::default();
-    for argument in added.iter().chain(&arguments) {
-        draft.take(argument)?;
-    }
+    added.iter().chain(&arguments).try_for_each(|argument| draft.take(argument))?;
     let (source, language) = draft.source(&arguments, command, files)?;
     draft.check_assembly(&source, language, stage)?;
     let stage = draft.header_stage(&source, language, stage, command.kind)?;
@@ -51,17 +47,12 @@ pub(super) fn plan(
         sides: &draft.sides,
     };
     let outputs = asked.plan(files)?;
-    draft.take_profiles(
-        &ProfileCall { kind: command.kind, working_directory: &working_directory, main: &outputs.main },
-        files,
-    )?;
-    draft.check_counters(command.kind)?;
-    check_option_files(&draft, files)?;
-    check_forced_includes(&draft, files)?;
+    let profiles =
+        ProfileCall { kind: command.kind, working_directory: &working_directory, main: &outputs.main };
+    draft.take_files(&profiles, command, files)?;
     check_disabled(&source, files)?;
-    let listing = outputs.depend.as_ref().and_then(DependRequest::of_preprocessor);
     let preprocessor = (!language.is_preprocessed())
-        .then(|| preprocess::arguments(&arguments, command, language, listing.as_ref()));
+        .then(|| preprocess::arguments(&arguments, command, language, outputs.depend.as_ref()));
     configured.check_conditions(&argv, preprocessor.as_deref())?;
     Ok(Invocation {
         kind: command.kind,
@@ -80,6 +71,7 @@ pub(super) fn plan(
         option_files: draft.option_files,
         native: draft.native,
         toolchain_arguments: draft.toolchain,
+        plugins: plugins::loaded(draft.plugins),
         forced_includes: draft.forced_includes,
         include_directories: draft.include_directories,
         environment,
@@ -127,6 +119,7 @@ pub(super) struct Draft {
     sides: Vec<Wanted>,
     /// Index into `arguments` and value of options that take in a profile.
     profiles: Vec<(usize, Vec<u8>)>,
+    plugins: Vec<Named>,
     facts: Facts,
     color: ColorRequest,
     arguments: Vec<KeyArgument>,
@@ -174,10 +167,11 @@ impl Draft {
                 self.option_files.push(OptionFile { argument: self.arguments.len() - 1, path: value });
             }
             Class::Writes(side) => self.side(argument, side, value),
+            Class::Plugin | Class::PluginArgument => self.plugin(argument, value),
             Class::Assembler => self.assembler(argument)?,
             Class::ProfileUse => self.profile(argument, value),
             Class::Macro => {
-                check_passed_on_macros(argument)?;
+                argument.check_passed_on_macros()?;
                 self.key(argument, KeyRole::Text);
             }
             Class::IncludeDirectory(kind) => {
@@ -209,6 +203,17 @@ impl Draft {
         self.sides.push(Wanted { side, value, word: argument.words[0].clone() });
     }
 
+    fn plugin(&mut self, argument: &Argument<'_>, value: Vec<u8>) {
+        if argument.class == Class::Plugin {
+            // Its file, and the libraries that it needs.
+            self.toolchain.extend_from_slice(argument.words);
+        }
+        self.facts.plugin = true;
+        self.leak(Leak::Output);
+        self.key(argument, KeyRole::Always);
+        self.plugins.push(Named { argument: self.arguments.len() - 1, class: argument.class, value });
+    }
+
     fn profile(&mut self, argument: &Argument<'_>, value: Vec<u8>) {
         self.leak(Leak::Output);
         self.key(argument, KeyRole::Always);
@@ -238,8 +243,23 @@ impl Draft {
                 .ok_or_else(|| Bypass::new(Reason::UnsupportedCompilerOption, word))?;
             self.option_files.push(OptionFile { argument, path });
         }
-        self.option_files.sort_by_key(|file| file.argument);
         Ok(())
+    }
+
+    /// Adds the files that options lead to, and refuses those that cannot be read.
+    fn take_files(
+        &mut self,
+        profiles: &ProfileCall<'_>,
+        command: &Command<'_>,
+        files: &dyn Files,
+    ) -> Result<(), Bypass> {
+        self.take_profiles(profiles, files)?;
+        let found = plugins::option_files(&self.plugins, command.plugins, command.kind, files)?;
+        self.option_files.extend(found);
+        self.option_files.sort_by_key(|file| file.argument);
+        self.check_counters(command.kind)?;
+        check_option_files(self, files)?;
+        check_forced_includes(self, files)
     }
 
     /// Refuses options that make the compiler treat the data of earlier runs in a way that no hit does.
@@ -345,18 +365,6 @@ impl Draft {
     }
 }
 
-/// Refuses `-Wp,-DA,-MD,F` and the like: only macros may follow a macro.
-fn check_passed_on_macros(argument: &Argument<'_>) -> Result<(), Bypass> {
-    let word = argument.words[0].as_slice();
-    let macros = |part: &[u8]| part.starts_with(b"-D") || part.starts_with(b"-U");
-    match word.strip_prefix(b"-Wp,") {
-        Some(rest) if !rest.split(|&byte| byte == b',').all(macros) => {
-            Err(Bypass::new(Reason::UnsupportedCompilerOption, word))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn check_option_files(draft: &Draft, files: &dyn Files) -> Result<(), Bypass> {
     let bad = draft.option_files.iter().find(|file| files.kind(&file.path) != FileKind::Regular);
     bad.map_or(Ok(()), |file| Err(Bypass::new(Reason::BadCompilerArguments, file.path.as_slice())))
@@ -366,15 +374,6 @@ fn check_option_files(draft: &Draft, files: &dyn Files) -> Result<(), Bypass> {
 fn check_forced_includes(draft: &Draft, files: &dyn Files) -> Result<(), Bypass> {
     let bad = draft.forced_includes.iter().find(|name| files.kind(name) == FileKind::Special);
     bad.map_or(Ok(()), |name| Err(Bypass::new(Reason::BadInputFile, name.as_slice())))
-}
-
-fn check_disabled(source: &[u8], files: &dyn Files) -> Result<(), Bypass> {
-    let head = files.read(source, DISABLE_WINDOW).ok_or_else(|| Bypass::new(Reason::BadInputFile, source))?;
-    let words: [&[u8]; 2] = [b"dccache:disable", b"ccache:disable"];
-    match words.into_iter().find(|word| memchr::memmem::find(&head, word).is_some()) {
-        Some(word) => Err(Bypass::new(Reason::Disabled, word)),
-        None => Ok(()),
-    }
 }
 
 /// Returns the working directory as the compilers spell it.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing but a regular file is ever opened. Reading a pipe takes the bytes away from the compiler.
 
+use super::reason::{Bypass, Reason};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -112,5 +113,18 @@ impl Files for Disk {
 
     fn same_file(&self, a: &[u8], b: &[u8]) -> bool {
         self.same(a, b, std::fs::Metadata::is_file)
+    }
+}
+
+/// Where `dccache:disable` is looked for: the first bytes of the source, as ccache does.
+const DISABLE_WINDOW: usize = 4096;
+
+/// Refuses a source that says so itself.
+pub(super) fn check_disabled(source: &[u8], files: &dyn Files) -> Result<(), Bypass> {
+    let head = files.read(source, DISABLE_WINDOW).ok_or_else(|| Bypass::new(Reason::BadInputFile, source))?;
+    let words: [&[u8]; 2] = [b"dccache:disable", b"ccache:disable"];
+    match words.into_iter().find(|word| memchr::memmem::find(&head, word).is_some()) {
+        Some(word) => Err(Bypass::new(Reason::Disabled, word)),
+        None => Ok(()),
     }
 }

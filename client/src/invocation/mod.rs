@@ -20,6 +20,7 @@ mod files;
 mod include;
 mod language;
 mod outputs;
+mod plugins;
 mod preprocess;
 mod profile;
 mod reason;
@@ -46,6 +47,7 @@ pub use files::{Disk, FileKind, Files};
 pub use include::{IncludeDirectory, IncludeKind};
 pub use language::Language;
 pub use outputs::{PlannedOutput, Stage};
+pub use plugins::Plugins;
 pub use reason::{Bypass, Reason};
 pub use response::Quoting;
 pub use side::SideFile;
@@ -88,6 +90,8 @@ pub struct Command<'a> {
     pub environment: &'a [(Vec<u8>, Vec<u8>)],
     /// Physical working directory, absolute.
     pub working_directory: &'a [u8],
+    /// What the user says about plugins.
+    pub plugins: Plugins,
 }
 
 /// What to do with a call.
@@ -126,6 +130,8 @@ pub struct Facts {
     pub coverage: bool,
     /// An option names a precompiled header to take.
     pub takes_precompiled: bool,
+    /// A plugin is loaded.
+    pub plugin: bool,
     /// The name of the output shows in an output.
     pub leaks_output: bool,
     /// Root or working directory may show in an output; set with every fact above except `leaks_output`.
@@ -177,6 +183,8 @@ pub struct Invocation {
     /// Arguments that choose the toolchain's programs and directories (`-B`, `--sysroot`, `-m32`, `--target`, `-nostdinc`,
     /// `-stdlib=`), in order.
     pub toolchain_arguments: Vec<Vec<u8>>,
+    /// Plugins as named: paths, or with gcc names in its own directory of them.
+    pub plugins: Vec<Vec<u8>>,
     /// Files of `-include` and `-imacros`, as spelled, in order as typed.
     pub forced_includes: Vec<Vec<u8>>,
     /// Include directories of the command line in order as typed.

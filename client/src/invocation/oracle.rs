@@ -107,6 +107,7 @@ impl Tree {
             argv,
             environment: &[(b"LC_ALL".to_vec(), b"C".to_vec())],
             working_directory: &working_directory,
+            plugins: Default::default(),
         };
         Plan::of(&command, &Disk::new(self.directory.path()))
     }

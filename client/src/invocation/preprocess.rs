@@ -4,15 +4,16 @@ use super::arguments::{Argument, Class};
 use super::{Command, Language};
 use crate::depfile::DependRequest;
 
-/// Turns the call into one that writes the preprocessed text to stdout, and the files that it names where `listing` says.
+/// Turns the call into one that writes the preprocessed text to stdout, and the files that it names where that goes by what `depend` asks for.
 pub(super) fn arguments(
     typed: &[Argument<'_>],
     command: &Command<'_>,
     language: Language,
-    listing: Option<&DependRequest>,
+    depend: Option<&DependRequest>,
 ) -> Vec<Vec<u8>> {
     let mut argv = vec![b"-E".to_vec()];
-    argv.extend(listing.into_iter().flat_map(DependRequest::arguments));
+    let listing = depend.and_then(DependRequest::of_preprocessor);
+    argv.extend(listing.iter().flat_map(DependRequest::arguments));
     if !command.kind.is_clang() && !language.is_assembly() {
         // The text then names the precompiled header that is taken, and goes on from the macros in it.
         argv.push(b"-fpch-preprocess".to_vec());

@@ -205,6 +205,7 @@ fn variables_that_write_files_are_left_alone_and_the_others_enter_the_key_sorted
                 argv: &argv,
                 environment,
                 working_directory: &working_directory,
+                plugins: Default::default(),
             },
             &files,
         )
@@ -326,6 +327,7 @@ fn every_entry_does_to_a_call_what_its_class_says() {
             match (entry.class, tree.plan(kind, &argv)) {
                 (Class::Bypass(reason), Plan::Bypass(bypass)) => assert_eq!(bypass.reason, reason, "{told}"),
                 (Class::Preprocess | Class::DependOnly | Class::WritesFile, Plan::Bypass(_)) => {}
+                (Class::Plugin | Class::PluginArgument, Plan::Bypass(_)) => {}
                 // Their values have rules of their own, which other tests hold.
                 (Class::Output | Class::Language | Class::Depend(_) | Class::Stage(_), _)
                 | (Class::ProfileUse | Class::Assembler, _) => {}

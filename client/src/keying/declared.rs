@@ -32,6 +32,9 @@ pub fn take_out_declared(invocation: &mut Invocation, config: &Config) {
         // Whether it matters shows only after the compile.
         declared.push("include_file_ctime".to_owned());
     }
+    if config.sloppiness.plugins && invocation.facts.plugin {
+        declared.push("plugins".to_owned());
+    }
     if config.sloppiness.random_seed && take_out(invocation, |word| word.starts_with(b"-frandom-seed")) {
         declared.push("random_seed".to_owned());
     }

@@ -1,11 +1,13 @@
 //! Asking a compiler which programs and files it uses. Runs once per toolchain, under a lock.
 
+mod options;
+
 use super::answers;
 use super::elf::{self, Program};
-use super::record::{DRIVER, DriverRecord, GUARD, SPECS, ToolchainFile, ToolchainRecord};
-use super::{Call, Stamp, Unknown, configuration, search_path, specs};
+use super::record::{DRIVER, DriverRecord, GUARD, ToolchainFile, ToolchainRecord};
+use super::{Call, Stamp, Unknown, search_path};
 use crate::invocation::{CompilerKind, Configured, INCLUDE_VARIABLES, Invocation};
-use crate::process::{answer_of, reply_of};
+use crate::process::answer_of;
 use dccache_protocol::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -111,7 +113,7 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
     }
     let files = answers::configuration_files(&dry);
     if invocation.kind.is_clang() {
-        found.guard_configurations(&configurations_searched(call, &fixed)?);
+        found.guard_configurations(call, &fixed)?;
         found.add_configurations(&files)?;
         found.add_lists(proper)?;
         found.guard_installations(&search);
@@ -119,29 +121,14 @@ pub(super) fn toolchain(call: &Call<'_>, invocation: &Invocation) -> Result<Tool
         let libraries = answers::search_directories(&directories, "libraries");
         found.add_specs(&files, &invocation.toolchain_arguments, &libraries)?;
     }
+    for plugin in &invocation.plugins {
+        found.add_plugin(call, plugin, proper)?;
+    }
     for file in LOADER_FILES.map(Path::new) {
         if file.exists() { found.add(GUARD, file)? } else { found.tried.extend([file.to_owned()]) }
     }
     let native = if invocation.native.is_empty() { Vec::new() } else { answers::machine_words(proper) };
     Ok(found.into_record(native, answers::header_directories(&search)))
-}
-
-/// Asks clang for a configuration file that nobody has: its answer says where it looks for them. Called by a name that says a target it may not
-/// look for that one.
-fn configurations_searched(call: &Call<'_>, fixed: &[OsString]) -> io::Result<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut all = fixed.iter();
-    while let Some(word) = all.next() {
-        // Some versions take one of these only.
-        if word == "--config" {
-            all.next();
-        } else if !word.as_bytes().starts_with(b"--config=") {
-            words.push(word.clone());
-        }
-    }
-    words.extend(["--config", "dccache-absent.cfg", "-###"].map(OsString::from));
-    let name = Path::new(&call.compiler.name).with_file_name("clang");
-    Ok(reply_of(&call.compiler.program, name.as_os_str(), &words, &[])?.1.stderr)
 }
 
 /// Files and names found so far.
@@ -193,75 +180,6 @@ impl Discovery {
             self.gnu_assembler = says(&path, GNU_ASSEMBLER)? && says(&call.compiler.program, GCC_DRIVER)?;
         }
         self.add_program(call, &path)
-    }
-
-    /// Adds the configuration files that clang says it reads, and those that they name.
-    fn add_configurations(&mut self, files: &[Vec<u8>]) -> Result<(), Unknown> {
-        for name in files {
-            let path = Path::new(OsStr::from_bytes(name));
-            self.add(SPECS, path)?;
-            match configuration::read(path) {
-                Ok(found) => {
-                    found.files.iter().try_for_each(|file| self.add(SPECS, file))?;
-                    self.configured.words.extend(found.words);
-                }
-                Err(word) => self.refuse(name, &word),
-            }
-        }
-        Ok(())
-    }
-
-    /// Guards the directories in which clang looks for configuration files: which names it tries hangs on its own name and its target.
-    fn guard_configurations(&mut self, answer: &[u8]) {
-        for directory in answers::configuration_directories(answer) {
-            let directory = PathBuf::from(OsString::from_vec(directory));
-            match Stamp::of(&directory) {
-                Some(stamp) => self.guard(&directory, stamp),
-                None => drop(self.tried.insert(directory)),
-            }
-        }
-    }
-
-    /// Adds the specs files that gcc says it reads, and guards the places where it looks for them, for those of its options, and for those that
-    /// they take in.
-    fn add_specs(
-        &mut self,
-        files: &[Vec<u8>],
-        arguments: &[Vec<u8>],
-        libraries: &[Vec<u8>],
-    ) -> Result<(), Unknown> {
-        let mut names = vec![b"specs".to_vec()];
-        let mut words = arguments.iter();
-        while let Some(word) = words.next() {
-            let joined = word.strip_prefix(b"-specs=").or_else(|| word.strip_prefix(b"--specs="));
-            let is_separate = [b"-specs".as_slice(), b"--specs"].contains(&word.as_slice());
-            let name = if is_separate { words.next().map(Vec::as_slice) } else { joined };
-            names.extend(name.map(<[u8]>::to_vec));
-        }
-        for name in files {
-            let path = Path::new(OsStr::from_bytes(name));
-            self.add(SPECS, path)?;
-            let text = configuration::content(path);
-            match text.ok_or_else(|| name.clone()).and_then(|text| specs::read(&text)) {
-                Ok(found) => {
-                    self.configured.words.extend(found.configured.words);
-                    self.configured.conditions.extend(found.configured.conditions);
-                    names.extend(found.included);
-                }
-                Err(word) => self.refuse(name, &word),
-            }
-        }
-        for name in names {
-            let places = libraries.iter().map(|directory| [directory, name.as_slice()].concat());
-            let all = places.chain([name.clone()]).map(|path| PathBuf::from(OsString::from_vec(path)));
-            let tried: Vec<PathBuf> = all.filter(|path| !self.files.contains_key(path)).collect();
-            self.tried.extend(tried);
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, file: &[u8], word: &[u8]) {
-        self.refused.get_or_insert_with(|| [file, b": ", word].concat());
     }
 
     /// Adds the lists of functions that clang's sanitizers read unasked, each in a role of its own name, and guards the directory
@@ -327,19 +245,22 @@ impl Discovery {
         self.files.entry(path.to_owned()).or_insert(guard);
     }
 
+    fn add_libraries(&mut self, call: &Call<'_>, loader: &Path, path: &Path) -> Result<(), Unknown> {
+        let libraries = elf::libraries(call, loader, path)?;
+        for library in &libraries.files {
+            self.add("library", library)?;
+        }
+        self.tried.extend(libraries.tried);
+        Ok(())
+    }
+
     /// Adds the shared libraries of a program.
     fn add_program(&mut self, call: &Call<'_>, path: &Path) -> Result<(), Unknown> {
         match elf::program(path)? {
             Program::Script if call.is_vouched_for() => {}
             Program::Script => return Err(Unknown::Script(path.display().to_string())),
             Program::Static => {}
-            Program::Dynamic(loader) => {
-                let libraries = elf::libraries(call, &loader, path)?;
-                for library in &libraries.files {
-                    self.add("library", library)?;
-                }
-                self.tried.extend(libraries.tried);
-            }
+            Program::Dynamic(loader) => self.add_libraries(call, &loader, path)?,
         }
         Ok(())
     }

@@ -101,7 +101,8 @@ pub(super) fn libraries(call: &Call<'_>, loader: &Path, program: &Path) -> io::R
             None => line,
         };
         let end = memchr::memmem::rfind(path, b" (0x").unwrap_or(path.len());
-        if path.starts_with(b"/") {
+        if path[..end].contains(&b'/') {
+            // One that is named by a path is found from the working directory.
             libraries.files.push(PathBuf::from(OsStr::from_bytes(&path[..end])));
         } else if path == b"not found" {
             return Err(io::Error::other("a library is not found"));

@@ -151,7 +151,7 @@ pub(super) fn lock(home: &Home) -> Option<File> {
 fn is_place_free(word: &[u8]) -> bool {
     let starts: [&[u8]; 7] =
         [b"-m", b"-f", b"--target", b"-target", b"-nostd", b"-nobuiltininc", b"-stdlib="];
-    starts.iter().any(|start| word.starts_with(start))
+    starts.iter().any(|start| word.starts_with(start)) && !word.contains(&b'/')
 }
 
 fn hash_driver(hasher: &mut blake3::Hasher, call: &Call<'_>) {

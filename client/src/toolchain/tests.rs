@@ -49,6 +49,7 @@ impl Machine {
             argv: &argv,
             environment: &environment,
             working_directory: directory.as_os_str().as_bytes(),
+            plugins: Default::default(),
         };
         let Plan::Compile(invocation) = Plan::of(&command, &Disk::new(directory)) else {
             panic!("a compile")

@@ -204,6 +204,8 @@ impl Setting<'_> {
             && self.config.transfer().is_none()
             && !self.config.remote_only
             && !self.config.reshare;
+        // Whether an argument of a plugin names a file can change at any time.
+        let plain = plain && !self.invocation.facts.plugin;
         checked && plain && !response_file && settled && self.toolchain.native.is_empty()
     }
 

@@ -125,6 +125,7 @@ impl Setting<'_> {
             && invocation.stage == Stage::Object
             && !invocation.facts.lto
             && self.config.compiler_check == CompilerCheck::Content
+            && !invocation.facts.plugin
             && self.toolchain.gnu_assembler
             && self.config.prefix_command.is_empty()
             && !self.arguments.iter().any(handed_on)

@@ -33,7 +33,9 @@ pub use rules::{Fault, InForce, Own, Rules};
 use crate::config::{Config, ResponseFileFormat};
 use crate::cpp::Places;
 use crate::home::Home;
-use crate::invocation::{Bypass, Command, CompilerKind, Configured, Disk, Invocation, Plan, Quoting, Reason};
+use crate::invocation::{
+    Bypass, Command, CompilerKind, Configured, Disk, Invocation, Plan, Plugins, Quoting, Reason,
+};
 use crate::keying::{declare, make_portable, split_overlays, take_out_declared};
 use crate::process::{exec, is_ignored, standard_streams_are_open};
 use crate::project::root_of;
@@ -278,20 +280,10 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         argv: &argv,
         environment: &environment,
         working_directory: directory.as_os_str().as_bytes(),
+        plugins: if config.sloppiness.plugins { Plugins::Vouched } else { Plugins::LeftAlone },
     };
-    let mut invocation = understand(&command, &Configured::default(), &disk, config, &overlays)?;
-    let toolchain = Toolchain::of(&call, &invocation).map_err(|why| match why {
-        toolchain::Unknown::Check(_) => Refusal::because("compiler_check_failed", why.to_string()),
-        _ => Refusal::because("unsupported_compiler", why.to_string()),
-    })?;
-    match &toolchain.configured {
-        Ok(configured) if configured.words.is_empty() => {}
-        // Now that it is known what the driver adds.
-        Ok(configured) => invocation = understand(&command, configured, &disk, config, &overlays)?,
-        Err(word) => {
-            return Err(Refusal::Call(Bypass::new(Reason::UnsupportedCompilerOption, word.as_slice())));
-        }
-    }
+    let understood = |configured: &Configured| understand(&command, configured, &disk, config, &overlays);
+    let (mut invocation, toolchain) = recognise(&call, &understood)?;
     argv.extend(overlays);
     let root = root_of(&invocation.working_directory, &config.base_dir);
     let places = Places { root: &root, working_directory: &invocation.working_directory.clone() };
@@ -314,6 +306,26 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         in_force,
         shared: Shared::open(&config.shared),
     })
+}
+
+/// Finds out which toolchain a command runs, and understands it with what the driver adds to it.
+fn recognise(
+    call: &toolchain::Call<'_>,
+    understood: &dyn Fn(&Configured) -> Result<Invocation, Refusal>,
+) -> Result<(Invocation, Toolchain), Refusal> {
+    let invocation = understood(&Configured::default())?;
+    let toolchain = Toolchain::of(call, &invocation).map_err(|why| match why {
+        toolchain::Unknown::Check(_) => Refusal::because("compiler_check_failed", why.to_string()),
+        _ => Refusal::because("unsupported_compiler", why.to_string()),
+    })?;
+    let invocation = match &toolchain.configured {
+        Ok(configured) if configured.words.is_empty() => invocation,
+        Ok(configured) => understood(configured)?,
+        Err(word) => {
+            return Err(Refusal::Call(Bypass::new(Reason::UnsupportedCompilerOption, word.as_slice())));
+        }
+    };
+    Ok((invocation, toolchain))
 }
 
 /// Understands the command, without what the user declared irrelevant.

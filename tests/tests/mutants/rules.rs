@@ -22,6 +22,8 @@ const LISTING: &str = "client/src/direct/listing.rs";
 const MOVING: &str = "client/src/wrapper/moving.rs";
 const LISTED: &str = "client/src/wrapper/listed.rs";
 const DISCOVER: &str = "client/src/toolchain/discover.rs";
+const OPTIONS_OF: &str = "client/src/toolchain/discover/options.rs";
+const PLUGINS: &str = "client/src/invocation/plugins.rs";
 const DRAFT: &str = "client/src/invocation/draft.rs";
 const WRAPPER: &str = "client/src/wrapper/mod.rs";
 const STAMP: &str = "client/src/toolchain/stamp.rs";
@@ -57,6 +59,10 @@ const fn holes(name: &'static str) -> Test {
     Test { package: "dccache", target: "direct_holes", name }
 }
 
+const fn plugins(name: &'static str) -> Test {
+    Test { package: "dccache", target: "plugins", name }
+}
+
 const fn specs(name: &'static str) -> Test {
     Test { package: "dccache", target: "specs", name }
 }
@@ -72,6 +78,7 @@ const VARIABLES: Test =
     unit("direct::sealed::tests::every_variable_that_enters_a_key_or_leads_to_a_bypass_is_in_the_name");
 const SLOTS: Test = unit("direct::digests::tests::a_digest_is_found_by_the_whole_stamp_only");
 const KNOWN: Test = unit("direct::observe::tests::a_known_stamp_spares_the_read_and_a_young_one_does_not");
+const PLUGIN: Test = plugins("a_plugin_of_gcc_changed_under_the_same_name_size_and_time_is_another_one");
 const ADDED: Test = specs("specs_that_do_more_than_add_code_generation_leave_the_call_alone");
 const PROBED: Test =
     unit("direct::prove::tests::names_before_the_one_that_was_found_are_probed_and_no_others");
@@ -208,10 +215,16 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("precompiled headers hold times", PRECOMPILED, "|| ", "!self.config.sloppiness.time_macros", "false", taken("without_sloppiness_it_is_left_to_the_compiler")),
 
     // Options that drivers take from files.
-    rule("words that a file adds", WRAPPER, "Ok(configured) => ", "invocation = understand(&command, configured, &disk, config, &overlays)?", "()", specs("directories_that_an_unasked_configuration_maps_away_are_no_other_checkouts")),
+    rule("words that a file adds", WRAPPER, "Ok(configured) => ", "understood(configured)?", "invocation", specs("directories_that_an_unasked_configuration_maps_away_are_no_other_checkouts")),
     rule("words that a file may not add", DRAFT, "", "Configured::check(&added, command.kind)?;", "", ADDED),
     rule("conditions on what the preprocessor is not told", DRAFT, "", "configured.check_conditions(&argv, preprocessor.as_deref())?;", "", ADDED),
-    rule("places of specs", DISCOVER, "", "self.tried.extend(tried);", "", specs("specs_that_others_take_in_count_and_so_does_where_they_could_appear")),
-    rule("places of configuration files", DISCOVER, "", "found.guard_configurations(&configurations_searched(call, &fixed)?);", "", specs("a_configuration_read_unasked_counts_from_the_moment_that_it_appears")),
-    rule("configuration files that others name", DISCOVER, "", "found.files.iter().try_for_each(|file| self.add(SPECS, file))?;", "", specs("a_configuration_changed_under_the_same_name_size_and_time_is_another_one")),
+    rule("places of specs", OPTIONS_OF, "", "self.tried.extend(tried);", "", specs("specs_that_others_take_in_count_and_so_does_where_they_could_appear")),
+    rule("places of configuration files", DISCOVER, "", "found.guard_configurations(call, &fixed)?;", "", specs("a_configuration_read_unasked_counts_from_the_moment_that_it_appears")),
+    rule("configuration files that others name", OPTIONS_OF, "", "found.files.iter().try_for_each(|file| self.add(SPECS, file))?;", "", specs("a_configuration_changed_under_the_same_name_size_and_time_is_another_one")),
+
+    // Plugins.
+    rule("plugins that nobody vouches for", PLUGINS, "(Plugins::LeftAlone, _) => ", "return Err(refused())", "None", PLUGIN),
+    rule("files that arguments of plugins name", PLUGINS, "_ => ", "argument_file(value, files).map_err(|()| refused())?", "None", PLUGIN),
+    rule("shared libraries of plugins", OPTIONS_OF, "Program::Dynamic(loader) => ", "self.add_libraries(call, &loader, path)", "Ok(())", PLUGIN),
+    rule("plugins are never sealed", LEARN, "let plain = plain && ", "!self.invocation.facts.plugin", "true", PLUGIN),
 ];

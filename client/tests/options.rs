@@ -188,8 +188,7 @@ fn random_seeds_that_do_not_matter_share_an_object_among_those_who_say_so() {
 fn words_of_sloppiness_that_are_proved_here_change_nothing() {
     let place = project();
     place.write("a.c", "#include \"a.h\"\nint a(void) { return N; }\n");
-    let all =
-        "sloppiness=file_stat_matches,file_stat_matches_ctime,system_headers,pch_defines,gcno_cwd,modules";
+    let all = "sloppiness=file_stat_matches,file_stat_matches_ctime,system_headers,pch_defines,modules";
     for (turn, value) in ["1", "2"].into_iter().enumerate() {
         // Of the same size and, as far as can be set, the same time.
         place.write("a.h", format!("#define N {value}\n"));

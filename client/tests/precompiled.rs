@@ -209,3 +209,27 @@ fn copy_home(from: &Path, to: &Path) {
     let status = std::process::Command::new("cp").arg("-aT").arg(from).arg(to).status();
     assert!(status.unwrap().success());
 }
+
+#[test]
+fn defines_in_a_source_count_and_pch_defines_changes_no_key() {
+    for way in ways() {
+        let place = way.place();
+        let words = way.words();
+        let source = |define: &str| {
+            place.write("a.c", format!("#include \"p.h\"\n#define M {define}\n#include \"q.h\"\nint f(int x) {{ return twice(x) + M; }}\n"));
+        };
+        let mut misses = 0;
+        for define in ["1", "2"] {
+            source(define);
+            misses += 1;
+            let plain = place.compare(&[way.compiler], &words, OUTPUTS);
+            for said in ["time_macros", "pch_defines,time_macros"] {
+                let variables = [("DCCACHE_SLOPPINESS", said)];
+                let ours = place.compare_under(&variables, &[DCCACHE, way.compiler], &words, OUTPUTS);
+                assert_eq!(ours, plain, "{} {words:?} {said}: {}", way.compiler, place.explain());
+                assert_eq!(place.stat("/misses"), misses, "{} {said}: {}", way.compiler, place.explain());
+            }
+        }
+        assert_eq!(place.stat("/hits/local"), misses, "{}", way.compiler);
+    }
+}

@@ -318,3 +318,49 @@ fn a_base_directory_makes_checkouts_of_what_no_version_control_marks() {
         }
     }
 }
+
+#[test]
+fn with_gcno_cwd_coverage_notes_may_name_another_working_directory_and_nothing_else_may() {
+    let sloppy = [("DCCACHE_SLOPPINESS", "gcno_cwd")];
+    // What is compiled, and whether the second checkout is served: not where an object counts, nor where notes name sources by their directory.
+    let cases = [
+        ("-ftest-coverage -Iinc -c src/a.c", CALLS, true),
+        ("-ftest-coverage -c src/a.c", FILE, true),
+        ("-ftest-coverage -IROOT/inc -c ROOT/src/a.c", CALLS, false),
+        ("-ftest-coverage -c ROOT/src/a.c", FILE, false),
+        ("--coverage -Iinc -c src/a.c", CALLS, false),
+        ("-ftest-coverage -fprofile-arcs -Iinc -c src/a.c", CALLS, false),
+        ("-ftest-coverage -g -Iinc -c src/a.c", CALLS, false),
+        ("-ftest-coverage -fprofile-abs-path -Iinc -c src/a.c", CALLS, false),
+    ];
+    for (options, source, shared) in cases {
+        let pair = Pair::new(source);
+        for checkout in CHECKOUTS {
+            let at = pair.root(checkout);
+            let plain = pair.compile(&at, &["gcc"], options, &[]);
+            let ours = pair.compile(&at, &[DCCACHE, "gcc"], options, &sloppy);
+            // With counters the compiler itself does not give the same bytes again.
+            let counts = options.contains("--coverage") || options.contains("-arcs");
+            let data = format!("{}/a.gcda", at.display());
+            let is_own = memchr::memmem::find(ours.0[0].as_ref().unwrap(), data.as_bytes()).is_some();
+            assert!(
+                if counts { is_own } else { ours == plain },
+                "{checkout} {options}: the object is this checkout's"
+            );
+            let notes = fs::read(at.join("a.gcno")).unwrap();
+            fs::remove_file(at.join("a.gcno")).unwrap();
+            let root = pair.root(if shared { CHECKOUTS[0] } else { checkout });
+            let named = root.to_str().unwrap().as_bytes();
+            assert!(memchr::memmem::find(&notes, named).is_some(), "{checkout} {options}");
+        }
+        let hits = u64::from(shared);
+        assert_eq!(pair.place.stat("/hits/local"), hits, "{options}: {}", pair.place.explain());
+        // Who minds gets none that others left.
+        let declared = options.starts_with("-ftest-coverage")
+            && !options.contains("-fprofile")
+            && !options.contains("-g ");
+        let misses = pair.place.stat("/misses");
+        pair.compile(&pair.root(CHECKOUTS[1]), &[DCCACHE, "gcc"], options, &[]);
+        assert_eq!(pair.place.stat("/misses"), misses + u64::from(declared), "{options}");
+    }
+}

@@ -18,6 +18,8 @@ pub enum Leak {
     Lto,
     /// Counters and where their data goes: source paths, working directory, name of the output.
     Coverage,
+    /// The working directory and source paths, in coverage notes and nowhere else.
+    Notes,
     /// Debug information, and the name of the output with it.
     OutputInDebugInfo,
     /// Name of the output, source paths or the working directory.

@@ -106,7 +106,7 @@ const LISTS: &[List] = &[
 ];
 
 fn shows_output(leak: Leak) -> bool {
-    matches!(leak, Leak::Lto | Leak::Coverage | Leak::OutputInDebugInfo | Leak::Output)
+    matches!(leak, Leak::Lto | Leak::Coverage | Leak::Notes | Leak::OutputInDebugInfo | Leak::Output)
 }
 
 /// Says what an entry does beside what its list says.
@@ -137,6 +137,7 @@ fn remark(class: &Class) -> String {
             Leak::Sanitizer => "positions in checks",
             Leak::Lto => "intermediate code; bytes differ each time",
             Leak::Coverage => "counters",
+            Leak::Notes => "coverage notes",
             Leak::OutputInDebugInfo => "debug information",
             Leak::Output | Leak::PrefixMap | Leak::Path => "paths",
         }

@@ -196,6 +196,7 @@ impl Draft {
             self.toolchain.extend_from_slice(argument.words);
         }
         self.leak(match side {
+            SideFile::CoverageNotes if argument.words[0] == b"-ftest-coverage" => Leak::Notes,
             SideFile::CoverageNotes => Leak::Coverage,
             _ => Leak::Output,
         });
@@ -285,6 +286,7 @@ impl Draft {
         self.facts.leaks_directory = true;
         self.facts.beyond_debug_info |=
             !matches!(leak, Leak::DebugInfo | Leak::MacroDebugInfo | Leak::PrefixMap);
+        self.facts.beyond_notes |= leak != Leak::Notes;
         match leak {
             Leak::DebugInfo => self.facts.debug_info = true,
             Leak::MacroDebugInfo => {
@@ -296,7 +298,7 @@ impl Draft {
                 self.facts.lto = true;
                 self.facts.leaks_output = true;
             }
-            Leak::Coverage => {
+            Leak::Coverage | Leak::Notes => {
                 self.facts.coverage = true;
                 self.facts.leaks_output = true;
             }

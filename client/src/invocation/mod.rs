@@ -138,6 +138,8 @@ pub struct Facts {
     pub leaks_directory: bool,
     /// They may show elsewhere than in debug information.
     pub beyond_debug_info: bool,
+    /// They, or the name of the output, may show elsewhere than in coverage notes.
+    pub beyond_notes: bool,
 }
 
 /// A file whose content an option takes in.

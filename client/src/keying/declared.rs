@@ -28,6 +28,12 @@ pub fn take_out_declared(invocation: &mut Invocation, config: &Config) {
     if !config.hash_dir && debug_directories_show(invocation) {
         declared.push("hash_dir".to_owned());
     }
+    if config.sloppiness.gcno_cwd && only_notes_show(invocation) {
+        invocation.facts.leaks_directory = false;
+        invocation.facts.leaks_output = false;
+        invocation.shown_output = None;
+        declared.push("gcno_cwd".to_owned());
+    }
     if config.sloppiness.include_file_ctime {
         // Whether it matters shows only after the compile.
         declared.push("include_file_ctime".to_owned());
@@ -52,6 +58,12 @@ pub fn take_out_declared(invocation: &mut Invocation, config: &Config) {
 pub(super) fn language_is_unknown(invocation: &Invocation) -> bool {
     let declared = invocation.environment.always.iter().find(|(name, _)| name == DECLARED);
     declared.is_some_and(|(_, words)| words.split(|&byte| byte == b' ').any(|word| word == LOCALE.as_bytes()))
+}
+
+/// Whether directories show in coverage notes, and nowhere else: the object counts nothing, so it names no file for counters. Clang's notes name none.
+fn only_notes_show(invocation: &Invocation) -> bool {
+    let facts = &invocation.facts;
+    facts.coverage && !facts.beyond_notes && !invocation.kind.is_clang()
 }
 
 /// Whether directories show in debug information, and nowhere else.

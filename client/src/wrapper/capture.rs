@@ -43,7 +43,9 @@ impl Setting<'_> {
         let roles = outputs.iter().map(|output| output.role);
         let leaks = roles.zip(&contents).any(|(role, content)| {
             // Dependencies hang on the root by their form, not by their text.
-            role != OutputRole::Depend && can_show(&places, role, content)
+            let declared = role == OutputRole::CoverageNotes && !self.invocation.facts.leaks_directory;
+            let content = if declared { without(content, places.working_directory) } else { content.clone() };
+            role != OutputRole::Depend && can_show(&places, role, &content)
         });
         let leaks = leaks && !self.debug_directories_may_be_wrong();
         let leaks = leaks || places.leak_into(&ran.stderr);
@@ -129,6 +131,14 @@ impl Setting<'_> {
             None if known.inputs.modified(self.config.sloppiness).is_some() => Err("modified_input_file"),
             None => Ok(()),
         }
+    }
+}
+
+/// Returns coverage notes without the working directory, which gcc names once, in front of all sources.
+fn without(notes: &[u8], directory: &[u8]) -> Vec<u8> {
+    match memmem::find(notes, directory) {
+        Some(at) => [&notes[..at], &notes[at + directory.len()..]].concat(),
+        None => notes.to_vec(),
     }
 }
 

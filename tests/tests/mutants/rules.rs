@@ -24,6 +24,8 @@ const LISTED: &str = "client/src/wrapper/listed.rs";
 const DISCOVER: &str = "client/src/toolchain/discover.rs";
 const OPTIONS_OF: &str = "client/src/toolchain/discover/options.rs";
 const PLUGINS: &str = "client/src/invocation/plugins.rs";
+const CAPTURE: &str = "client/src/wrapper/capture.rs";
+const DECLARED: &str = "client/src/keying/declared.rs";
 const DRAFT: &str = "client/src/invocation/draft.rs";
 const WRAPPER: &str = "client/src/wrapper/mod.rs";
 const STAMP: &str = "client/src/toolchain/stamp.rs";
@@ -79,6 +81,11 @@ const VARIABLES: Test =
 const SLOTS: Test = unit("direct::digests::tests::a_digest_is_found_by_the_whole_stamp_only");
 const KNOWN: Test = unit("direct::observe::tests::a_known_stamp_spares_the_read_and_a_young_one_does_not");
 const PLUGIN: Test = plugins("a_plugin_of_gcc_changed_under_the_same_name_size_and_time_is_another_one");
+const NOTES: Test = Test {
+    package: "dccache",
+    target: "sharing",
+    name: "with_gcno_cwd_coverage_notes_may_name_another_working_directory_and_nothing_else_may",
+};
 const ADDED: Test = specs("specs_that_do_more_than_add_code_generation_leave_the_call_alone");
 const PROBED: Test =
     unit("direct::prove::tests::names_before_the_one_that_was_found_are_probed_and_no_others");
@@ -227,4 +234,9 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("files that arguments of plugins name", PLUGINS, "_ => ", "argument_file(value, files).map_err(|()| refused())?", "None", PLUGIN),
     rule("shared libraries of plugins", OPTIONS_OF, "Program::Dynamic(loader) => ", "self.add_libraries(call, &loader, path)", "Ok(())", PLUGIN),
     rule("plugins are never sealed", LEARN, "let plain = plain && ", "!self.invocation.facts.plugin", "true", PLUGIN),
+
+    // What the user declares.
+    rule("what is declared of coverage notes", DECLARED, "declared.push(", "\"gcno_cwd\".to_owned()", "String::new()", NOTES),
+    rule("counters beside coverage notes", DECLARED, "facts.coverage && ", "!facts.beyond_notes", "true", NOTES),
+    rule("sources in coverage notes", CAPTURE, "let content = if declared { ", "without(content, places.working_directory)", "Vec::new()", NOTES),
 ];

@@ -167,9 +167,14 @@ fn token_at(text: &[u8], at: usize) -> (&[u8], &[u8]) {
 /// Joins continued lines: a backslash, blanks that gcc allows behind it, and the line's end go.
 pub(crate) fn without_splices(content: &[u8]) -> Cow<'_, [u8]> {
     let ends_line = |at: usize| {
-        let blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | 0x0B | 0x0C | b'\r');
+        let blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | 0x0B | 0x0C);
         let end = at + 1 + content[at + 1..].iter().take_while(blank).count();
-        (content.get(end) == Some(&b'\n')).then_some(end + 1)
+        // A carriage return alone ends a line as well.
+        match content[end..] {
+            [b'\r', b'\n', ..] => Some(end + 2),
+            [b'\r' | b'\n', ..] => Some(end + 1),
+            _ => None,
+        }
     };
     let mut splices =
         memchr::memchr_iter(b'\\', content).filter_map(|at| Some((at, ends_line(at)?))).peekable();

@@ -227,7 +227,8 @@ fn line_before(text: &[u8], at: usize) -> &[u8] {
 
 /// Returns the name of the directive that a line begins with; empty where it begins with none.
 fn directive_of(line: &[u8]) -> &[u8] {
-    let Some(rest) = line.strip_prefix(b"#") else { return b"" };
+    let signs: [&[u8]; 3] = [b"#", b"%:", b"??="];
+    let Some(rest) = signs.iter().find_map(|sign| line.strip_prefix(*sign)) else { return b"" };
     let rest = &rest[skip_blank(rest, 0).min(rest.len())..];
     &rest[..rest.iter().take_while(|&&byte| is_word(byte)).count()]
 }

@@ -66,6 +66,8 @@ pub enum Class {
     Depend(DependOption),
     /// In the key; shows no path, changes or may change code.
     CodeGeneration,
+    /// In the key; says how the sources are written, where names and directives in them are the bytes of ASCII.
+    CharacterSet,
     /// In the key; changes messages only.
     DiagnosticsOnly,
     /// In the key; chooses colours.

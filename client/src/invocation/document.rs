@@ -59,6 +59,11 @@ const LISTS: &[List] = &[
         holds: |class| matches!(class, Class::CodeGeneration | Class::Assembler),
     },
     List {
+        heading: "Path-free: character set of the sources",
+        text: "In every key, where every byte below 0x80 is a character of ASCII and belongs to no other one (UTF-8, ISO-8859, CP125x, KOI8, EUC). Left to the compiler (`unsupported_compiler_option`) otherwise.",
+        holds: |class| matches!(class, Class::CharacterSet),
+    },
+    List {
         heading: "Path-free: diagnostics only",
         text: "In every key; changes messages only.",
         holds: |class| matches!(class, Class::DiagnosticsOnly | Class::Color(_)),

@@ -12,7 +12,7 @@ use super::{
     ColorRequest, Command, CompilerKind, Configured, Facts, FileKind, Files, IncludeDirectory, Invocation,
     Language, OptionFile, Stage,
 };
-use super::{assembler, preprocess, response};
+use super::{assembler, charset, preprocess, response};
 
 /// Keeps times of files out of clang's precompiled headers.
 const TIMELESS: &[u8] = b"-fno-pch-timestamp";
@@ -148,6 +148,7 @@ impl Draft {
                 }
                 self.key(argument, KeyRole::Always);
             }
+            Class::CharacterSet => self.character_set(argument)?,
             Class::Color(color) => {
                 self.color = color;
                 self.key(argument, KeyRole::Always);
@@ -202,6 +203,14 @@ impl Draft {
         });
         self.key(argument, KeyRole::Always);
         self.sides.push(Wanted { side, value, word: argument.words[0].clone() });
+    }
+
+    fn character_set(&mut self, argument: &Argument<'_>) -> Result<(), Bypass> {
+        if !charset::holds_ascii(argument.value) {
+            return Err(Bypass::new(Reason::UnsupportedCompilerOption, argument.words[0].as_slice()));
+        }
+        self.key(argument, KeyRole::Always);
+        Ok(())
     }
 
     fn plugin(&mut self, argument: &Argument<'_>, value: Vec<u8>) {

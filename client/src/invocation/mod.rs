@@ -12,6 +12,7 @@
 
 mod arguments;
 mod assembler;
+mod charset;
 mod configured;
 mod depend;
 mod draft;

@@ -117,6 +117,7 @@ pub(super) const TABLE: &[Entry] = &[
     row("--define-macro=", JOINED, Macro, Both),
     row("--undefine-macro=", JOINED, Macro, Both),
     // In the key beside their text: gcc writes them into debug information.
+    row("-finput-charset=", JOINED, CharacterSet, Both),
     row("-undef", ALONE, CodeGeneration, Both),
     row("-trigraphs", ALONE, CodeGeneration, Both),
     row("--trigraphs", ALONE, CodeGeneration, Both),

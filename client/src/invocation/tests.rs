@@ -330,7 +330,7 @@ fn every_entry_does_to_a_call_what_its_class_says() {
                 (Class::Plugin | Class::PluginArgument, Plan::Bypass(_)) => {}
                 // Their values have rules of their own, which other tests hold.
                 (Class::Output | Class::Language | Class::Depend(_) | Class::Stage(_), _)
-                | (Class::ProfileUse | Class::Assembler, _) => {}
+                | (Class::ProfileUse | Class::Assembler | Class::CharacterSet, _) => {}
                 (Class::Macro, Plan::Bypass(_)) if entry.spelling.starts_with("-Wp,") => {}
                 // It writes nothing without debug information to split.
                 (Class::Writes(SideFile::SplitDwarf), Plan::Bypass(_)) if kind.is_clang() => {}

@@ -37,7 +37,7 @@ const SAMPLE: &[&str] = &[
     "-fprofile-sample-use=inc/list -O2",
     "-Winvalid-pch -include-pch inc/m.pch",
     "-B/usr/bin --sysroot=/ -m64",
-    "-nostdinc -ffreestanding -pipe",
+    "-nostdinc -ffreestanding -pipe -finput-charset=UTF-8",
     "-frandom-seed=x -fstack-protector-strong -mno-red-zone",
     "@response",
 ];

@@ -209,3 +209,24 @@ fn commands_tell_compilers_apart_by_what_they_write() {
     assert_eq!(compile(&place, &path, "gcc", &check), (1, 2), "a command that fails tells nothing");
     assert_eq!(place.stat("/bypass_reasons/compiler_check_failed"), 1, "{}", place.explain());
 }
+
+#[test]
+fn a_compiler_that_is_neither_gcc_nor_clang_is_asked_once() {
+    if !has("tcc") || !has("strace") {
+        return;
+    }
+    let place = place();
+    let words = ["-c", "a.c", "-o", "a.o"];
+    let plain = place.compare(&["tcc"], &words, &["a.o"]);
+    assert_eq!(plain.code, Some(0), "{plain:?}");
+    let log = place.root().join("log");
+    // Programs that a call starts: ourselves, the compiler, and whatever is asked.
+    let started = || {
+        let front = ["strace", "-f", "-e", "trace=execve", "-o", log.to_str().unwrap(), DCCACHE, "tcc"];
+        assert_eq!(place.compare_under(&[support::LATER], &front, &words, &["a.o"]), plain);
+        let log = fs::read_to_string(&log).unwrap();
+        log.lines().filter(|line| line.contains("execve(") && line.ends_with(" = 0")).count()
+    };
+    assert_eq!((started(), started(), started()), (3, 2, 2), "{}", place.explain());
+    assert_eq!(place.stat("/bypass_reasons/unsupported_compiler"), 3, "{}", place.explain());
+}

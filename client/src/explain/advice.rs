@@ -21,6 +21,14 @@ const ROWS: &[Row] = &[
     ("compiler_produced_no_output", "the compiler wrote no file where the command line says"),
     ("compiler_produced_stdout", "the compiler wrote to stdout; a plugin or wrapper may do so"),
     ("corrupt_entry", "it was damaged or foreign and is replaced; look at the disk if it happens often"),
+    (
+        "corrupt_manifest",
+        "a list of what a command reads was damaged and is made anew; look at the disk if it happens often",
+    ),
+    (
+        "corrupt_sealed_record",
+        "a fast answer was damaged and is made anew; look at the disk if it happens often",
+    ),
     ("could_not_run_compiler", "the compiler could not be started; look at memory and process limits"),
     ("could_not_use_modules", "modules are not cached in this version"),
     (
@@ -74,6 +82,10 @@ const ROWS: &[Row] = &[
         "a directory of `remote_storage` cannot be opened or written; look at the mount and its permissions",
     ),
     ("store_write_error", "the local store cannot be written: full disk, read-only mount or permissions"),
+    (
+        "suggestion_too_large",
+        "it reads too many files to be suggested to others; they find it by its preprocessed text",
+    ),
     ("unreadable_input", "a file that was included or named by an option cannot be read any more"),
     ("unsupported_code_directive", "the source does what a cache cannot follow"),
     ("unsupported_compiler", "only gcc and clang themselves are cached, not scripts in front of them"),

@@ -83,7 +83,7 @@ impl Store<'_> {
             "d" => EntryKey::Direct(DirectKey::from_digest(digest)),
             "p" => EntryKey::Preprocessed(PreprocessedKey::from_digest(digest)),
             "m" => {
-                let bytes = self.side(Side::Manifest(ManifestKey::from_digest(digest)))?;
+                let bytes = self.side(Side::Manifest(ManifestKey::from_digest(digest))).body()?;
                 return Manifest::from_bytes(&bytes).ok().map(Inspected::Manifest);
             }
             _ => return None,

@@ -29,7 +29,7 @@ pub use inspect::Inspected;
 pub use raw::Transfer;
 pub use secret::Secret;
 pub use shared_directory::{Clock, SharedDirectory, Trimmed, trim};
-pub use side::Side;
+pub use side::{Beside, Side};
 pub use tend::{Act, Census, Compression, Evicted, Which};
 
 use crate::home::{Home, content};

@@ -35,6 +35,27 @@ const PREFIX: usize = 1 + 32;
 /// Largest file beside entries, in bytes: a manifest of its largest size.
 const SIDE_MAX: u64 = (limits::MANIFEST_MAX + PREFIX) as u64;
 
+/// What lies under the name of a file beside the entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Its body.
+    Body(Vec<u8>),
+    /// Nothing, or what another version wrote.
+    Nothing,
+    /// What this store did not write there: torn, changed, or copied from elsewhere.
+    Damaged,
+}
+
+impl Beside {
+    /// Returns the body, if it is whole.
+    pub fn body(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Body(body) => Some(body),
+            Self::Nothing | Self::Damaged => None,
+        }
+    }
+}
+
 /// Which file beside the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -63,13 +84,19 @@ impl Side {
 }
 
 impl Store<'_> {
-    /// Reads a file beside the entries; `None` where there is none that this store wrote under this name.
-    pub fn side(&self, side: Side) -> Option<Vec<u8>> {
+    /// Reads a file beside the entries.
+    pub fn side(&self, side: Side) -> Beside {
         let (_, file) = side.file();
-        let mut bytes = self.home.read(&file, SIDE_MAX).ok()?;
-        open(&bytes, side.version(), &file, self.secret()?)?;
+        let Ok(mut bytes) = self.home.read(&file, SIDE_MAX) else { return Beside::Nothing };
+        let Some(secret) = self.secret() else { return Beside::Nothing };
+        if bytes.first().is_some_and(|version| *version != side.version()) {
+            return Beside::Nothing;
+        }
+        if open(&bytes, side.version(), &file, secret).is_none() {
+            return Beside::Damaged;
+        }
         bytes.drain(..PREFIX);
-        Some(bytes)
+        Beside::Body(bytes)
     }
 
     /// Puts a file beside the entries in place.

@@ -239,8 +239,8 @@ fn what_lies_beside_entries_is_bound_to_store_and_name() {
     let store = Store::new(&home, 0);
     let name = |text: &[u8]| Side::Sealed(SealedName::from_digest(Digest::of(text)));
     store.put_side(name(b"one"), b"body").unwrap();
-    assert_eq!(store.side(name(b"one")), Some(b"body".to_vec()));
-    assert_eq!(store.side(name(b"two")), None);
+    assert_eq!(store.side(name(b"one")), Beside::Body(b"body".to_vec()));
+    assert_eq!(store.side(name(b"two")), Beside::Nothing);
     let other = self::home();
     Store::new(&other.1, 0).put_side(name(b"one"), b"evil").unwrap();
     let file = std::fs::read_dir(other.0.path().join("objects")).unwrap().next().unwrap().unwrap().path();
@@ -252,7 +252,11 @@ fn what_lies_beside_entries_is_bound_to_store_and_name() {
         .unwrap();
     let target = format!("objects/{shard}/{}", record.file_name().unwrap().to_string_lossy());
     home.replace(&target, &[&std::fs::read(record).unwrap()]).unwrap();
-    assert_eq!(store.side(name(b"one")), None);
+    assert_eq!(store.side(name(b"one")), Beside::Damaged);
     store.remove_side(name(b"one"));
-    assert_eq!(store.side(name(b"one")), None);
+    assert_eq!(store.side(name(b"one")), Beside::Nothing);
+    home.replace(&target, &[b""]).unwrap();
+    assert_eq!(store.side(name(b"one")), Beside::Damaged);
+    home.replace(&target, &[b"another version"]).unwrap();
+    assert_eq!(store.side(name(b"one")), Beside::Nothing);
 }

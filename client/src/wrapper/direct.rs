@@ -14,8 +14,8 @@ use crate::keying::{Ingredients, ManifestKeys, OVERLAY, Takes, manifest_keys};
 use crate::link::{Answer, Link, Suggested};
 use crate::process::{local_date, wall_now};
 use crate::stats::{Looked, Served};
-use crate::store::{Found, LocalEntry, Side, Store};
-use dccache_protocol::codec::Format;
+use crate::store::{Beside, Found, LocalEntry, Side, Store};
+use dccache_protocol::codec::{DecodeError, Format};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::{DirectKey, EntryKey, ManifestKey};
 use dccache_protocol::limits;
@@ -144,9 +144,23 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<DirectHit> {
         let keys = direct.keys;
-        let stored =
-            |key| Manifest::from_bytes(&store.side(Side::Manifest(key))?).ok().map(|found| (key, found));
-        let manifests: Vec<(ManifestKey, Manifest)> = keys.all().filter_map(stored).collect();
+        let mut stored = |key| {
+            let found = match store.side(Side::Manifest(key)) {
+                Beside::Body(bytes) => Manifest::from_bytes(&bytes),
+                Beside::Nothing => return None,
+                Beside::Damaged => Err(DecodeError::Malformed),
+            };
+            match found {
+                Ok(found) => Some((key, found)),
+                // Another build's.
+                Err(DecodeError::Version { .. }) => None,
+                Err(_) => {
+                    tally.fault("corrupt_manifest");
+                    None
+                }
+            }
+        };
+        let manifests: Vec<(ManifestKey, Manifest)> = keys.all().filter_map(&mut stored).collect();
         tally.event.traffic.local.read(!manifests.is_empty());
         for (manifest_key, manifest) in manifests {
             for (key, footprint) in self.derive(direct, manifest_key, &manifest, None) {

@@ -13,7 +13,7 @@ use crate::direct::view::View;
 use crate::invocation::KeyRole;
 use crate::process::wall_now;
 use crate::project;
-use crate::store::{Side, Store};
+use crate::store::{Beside, Side, Store};
 use crate::toolchain::{Stamp, is_before};
 use dccache_protocol::codec::Format;
 use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath};
@@ -170,7 +170,10 @@ impl Setting<'_> {
     ) -> bool {
         let EntryKey::Direct(direct) = key else { return false };
         let side = Side::Manifest(manifest);
-        let known = store.side(side).and_then(|bytes| Manifest::from_bytes(&bytes).ok()).unwrap_or_default();
+        let known = match store.side(side) {
+            Beside::Body(bytes) => Manifest::from_bytes(&bytes).unwrap_or_default(),
+            Beside::Nothing | Beside::Damaged => Manifest::default(),
+        };
         let now = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
         store.put_side(side, &footprint.clone().into_manifest(known, direct, now).to_bytes()).is_ok()

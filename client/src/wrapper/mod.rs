@@ -110,7 +110,7 @@ pub fn compile(typed: &Typed<'_>) -> i32 {
 }
 
 /// Serves or runs a compile whose configuration is known.
-fn configured(typed: &Typed<'_>, in_force: &InForce, home: Option<Home>, sealed: Option<SealedName>) -> i32 {
+fn configured(typed: &Typed<'_>, in_force: &InForce, home: Option<Home>, sealed: Option<Unsealed>) -> i32 {
     let path = std::env::var_os("PATH");
     let config = &in_force.config;
     let configured = config.path.clone().or_else(|| path.clone());
@@ -145,7 +145,7 @@ fn files_are_limited() -> bool {
 ///
 /// # Errors
 /// The exit code of a command that is served by that.
-fn begin(home: Option<PathBuf>, typed: &Typed<'_>) -> Result<(Option<Home>, Option<SealedName>), i32> {
+fn begin(home: Option<PathBuf>, typed: &Typed<'_>) -> Result<(Option<Home>, Option<Unsealed>), i32> {
     let home = home.and_then(|path| Home::open(&path).ok());
     match home.as_ref().and_then(|home| fast(home, typed)) {
         Some(Fast::Served(code)) => Err(code),
@@ -154,19 +154,32 @@ fn begin(home: Option<PathBuf>, typed: &Typed<'_>) -> Result<(Option<Home>, Opti
     }
 }
 
+/// A command without a sealed record that stands.
+#[derive(Clone, Copy, Debug)]
+struct Unsealed {
+    /// Name under which one would be its own.
+    name: SealedName,
+    /// What was wrong with the one that lies there.
+    fault: Option<&'static str>,
+}
+
 /// What the fast way gave.
 enum Fast {
     /// The command is served; this is the exit code.
     Served(i32),
-    /// The command has no sealed record that stands; one under this name would be its own.
-    Name(SealedName),
+    /// The command has no sealed record that stands; one under this name would be its own. The fault is what was found there.
+    Name(Unsealed),
 }
 
 fn fast(home: &Home, typed: &Typed<'_>) -> Option<Fast> {
     let directory = std::env::current_dir().ok()?;
     let name = sealed::name(&typed.words, &typed.arguments, &directory);
     let served = catch_unwind(AssertUnwindSafe(|| sealed::serve(home, name, &directory)));
-    Some(served.ok().flatten().map_or(Fast::Name(name), Fast::Served))
+    Some(match served {
+        Ok(sealed::Record::Served(code)) => Fast::Served(code),
+        Ok(sealed::Record::Damaged) => Fast::Name(Unsealed { name, fault: Some("corrupt_sealed_record") }),
+        Ok(sealed::Record::Nothing) | Err(_) => Fast::Name(Unsealed { name, fault: None }),
+    })
 }
 
 fn found(
@@ -187,7 +200,7 @@ struct Call<'a> {
     in_force: &'a InForce,
     compiler: &'a Compiler,
     arguments: &'a [OsString],
-    sealed: Option<SealedName>,
+    sealed: Option<Unsealed>,
 }
 
 /// Any fault ends here: becomes the compiler, behind its prefix where it has one, with nothing touched.
@@ -208,6 +221,7 @@ enum End {
 
 fn cached(call: &Call<'_>) -> i32 {
     let mut tally = Tally::begin(call.compiler);
+    call.sealed.and_then(|unsealed| unsealed.fault).into_iter().for_each(|fault| tally.fault(fault));
     let ended = catch_unwind(AssertUnwindSafe(|| live(call, &mut tally)));
     let code = match ended {
         Ok(End::Delivered(code)) => Some(code),
@@ -302,7 +316,7 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         invocation,
         toolchain,
         root,
-        sealed,
+        sealed: sealed.map(|unsealed| unsealed.name),
         in_force,
         shared: Shared::open(&config.shared),
     })

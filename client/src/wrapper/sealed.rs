@@ -7,7 +7,8 @@ use crate::direct::guard::Standing;
 use crate::direct::sealed::{Sealed, Terminal, name_of};
 use crate::home::Home;
 use crate::stats::{Served, Traffic, Verdict};
-use crate::store::{Found, Side, Store};
+use crate::store::{Beside, Found, Side, Store};
+use dccache_protocol::codec::DecodeError;
 use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -25,12 +26,35 @@ pub(super) fn name(words: &[&OsStr], arguments: &[OsString], directory: &Path) -
     name_of(&words, directory.as_os_str().as_bytes(), environment, terminal)
 }
 
-/// Serves the command of a record; `None` where it has none that stands, or its entry is gone.
-pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Option<i32> {
+/// What became of a command's sealed record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// The command is served by it; this is the exit code.
+    Served(i32),
+    /// There is none that stands, or its entry is gone.
+    Nothing,
+    /// It is damaged.
+    Damaged,
+}
+
+/// Serves the command of a record.
+pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Record {
     // The bound of the store is for writing only.
     let store = Store::new(home, 0);
-    let record = store.side(Side::Sealed(name))?;
-    let sealed = Sealed::read_own(&record).ok()?;
+    let record = match store.side(Side::Sealed(name)) {
+        Beside::Body(record) => record,
+        Beside::Nothing => return Record::Nothing,
+        Beside::Damaged => return Record::Damaged,
+    };
+    match Sealed::read_own(&record) {
+        Ok(sealed) => serve_by(home, &store, &sealed, directory).map_or(Record::Nothing, Record::Served),
+        // Another build's.
+        Err(DecodeError::Version { .. }) => Record::Nothing,
+        Err(_) => Record::Damaged,
+    }
+}
+
+fn serve_by(home: &Home, store: &Store<'_>, sealed: &Sealed<&[u8]>, directory: &Path) -> Option<i32> {
     let mut tally = Tally::new(OsStr::from_bytes(sealed.compiler), directory);
     if sealed.standing(directory) == Standing::Broken {
         return None;

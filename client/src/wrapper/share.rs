@@ -8,8 +8,11 @@ use crate::direct::manifest::Footprint;
 use crate::link::Link;
 use crate::stats::Verdict;
 use crate::store::{LocalEntry, Origin};
-use dccache_protocol::keys::EntryKey;
+use dccache_protocol::codec::Format;
+use dccache_protocol::keys::{EntryKey, RootPath};
+use dccache_protocol::limits;
 use dccache_protocol::local::Job;
+use dccache_protocol::manifest::{Manifest, Suggestion};
 
 impl Setting<'_> {
     /// Describes a compile whose bundle lies under `key`; with its direct key as a second name where that is another one.
@@ -128,10 +131,79 @@ impl Setting<'_> {
             (None, Some(key)) => self.job(known, key, entry, None),
             (None, None) => return,
         };
+        count_suggestion(&job, tally);
         let manifests = u64::from(job.manifest.is_some());
         match link.push(job, entry) {
             Ok(()) => tally.event.traffic.remote.written += 1 + manifests,
             Err(name) => tally.fault(name),
         }
+    }
+}
+
+/// Counts a job whose suggestion nodes do not take: others find the compile by its other key, if it has one.
+pub(super) fn count_suggestion(job: &Job, tally: &mut Tally) {
+    if suggests_too_much(job) {
+        tally.fault("suggestion_too_large");
+    }
+}
+
+fn suggests_too_much(job: &Job) -> bool {
+    let (Some(_), Some(direct)) = (job.manifest, job.direct()) else { return false };
+    let length = |path: &RootPath| match path {
+        RootPath::Root(rest) | RootPath::Absolute(rest) => rest.len(),
+    };
+    // Beside a path: its kind and length, and the digest.
+    let inputs = job.inputs.iter().map(|(path, _)| length(path) + 48);
+    let most: usize = inputs.chain(job.absent.iter().map(|path| length(path) + 16)).sum();
+    // Nearly all are far below, and need not be encoded here.
+    most + 256 > limits::INLINE_MAX && {
+        let suggestion = Suggestion::new(job.inputs.clone(), job.absent.clone(), direct);
+        Manifest { suggestions: vec![suggestion] }.to_bytes().len() > limits::INLINE_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dccache_protocol::digest::Digest;
+    use dccache_protocol::ids::{Namespace, ToolchainId};
+    use dccache_protocol::keys::{DirectKey, ManifestKey};
+
+    fn job(inputs: usize) -> Job {
+        let digest = Digest::of(b"x");
+        let path = |number: usize| RootPath::Root(format!("include/{number:060}.h").into_bytes());
+        Job {
+            namespace: Namespace::default(),
+            key: EntryKey::Direct(DirectKey::from_digest(digest)),
+            also: Vec::new(),
+            manifest: Some(ManifestKey::from_digest(digest)),
+            argv: Vec::new(),
+            environment: Vec::new(),
+            working_directory: Vec::new(),
+            root: Vec::new(),
+            toolchain: ToolchainId::from_digest(digest),
+            inputs: (0..inputs).map(|number| (path(number), digest)).collect(),
+            absent: Vec::new(),
+            roles: Vec::new(),
+            expected_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_suggestion_that_no_node_takes_is_told_exactly() {
+        let encoded = |job: &Job| {
+            let direct = job.direct().unwrap();
+            let suggestion = Suggestion::new(job.inputs.clone(), job.absent.clone(), direct);
+            Manifest { suggestions: vec![suggestion] }.to_bytes().len()
+        };
+        let mut seen = [0, 0];
+        for inputs in (1500..3500).step_by(37) {
+            let job = job(inputs);
+            let too_large = encoded(&job) > limits::INLINE_MAX;
+            assert_eq!(suggests_too_much(&job), too_large, "{inputs}");
+            seen[usize::from(too_large)] += 1;
+        }
+        assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+        assert!(!suggests_too_much(&Job { manifest: None, ..job(9000) }));
     }
 }

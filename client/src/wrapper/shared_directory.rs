@@ -77,8 +77,9 @@ impl Setting<'_> {
         from: &Store<'_>,
         tally: &mut Tally,
     ) -> Option<DirectHit> {
-        let stored =
-            |key| Manifest::from_bytes(&from.side(Side::Manifest(key))?).ok().map(|found| (key, found));
+        let stored = |key| {
+            Manifest::from_bytes(&from.side(Side::Manifest(key)).body()?).ok().map(|found| (key, found))
+        };
         let manifests: Vec<_> = direct.keys.all().filter_map(stored).collect();
         tally.event.traffic.remote.read(!manifests.is_empty());
         // As from the ring: they lead nowhere but where this compile looks anyhow.

@@ -4,6 +4,7 @@ use super::direct::Direct;
 use super::learn::Learned;
 use super::lookup::{Hit, Known};
 use super::setting::{Setting, Tally};
+use super::share::count_suggestion;
 use super::shared_directory::vouching;
 use crate::link::Link;
 use crate::stats::{Looked, Served};
@@ -101,6 +102,7 @@ impl Setting<'_> {
         self.seal(direct, &learned.footprint, hit.lies);
         if let Some(link) = vouching(link, &hit.entry) {
             let job = self.job(known, hit.lies, &hit.entry, Some(&learned));
+            count_suggestion(&job, tally);
             if let Err(name) = link.attach(job, &hit.entry.outcome) {
                 tally.fault(name);
             }

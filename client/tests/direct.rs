@@ -369,12 +369,25 @@ fn hostile_and_damaged_side_files_are_misses() {
         fs::write(file, bytes).unwrap();
     };
     let empty = |file: &Path| fs::write(file, b"").unwrap();
-    let cut = |file: &Path| fs::write(file, &fs::read(file).unwrap()[..20]).unwrap();
+    let cut = |file: &Path| {
+        let mut bytes = fs::read(file).unwrap();
+        bytes.truncate(20);
+        fs::write(file, bytes).unwrap();
+    };
     let ways: [&dyn Fn(&Path); 3] = [&flip, &empty, &cut];
-    for kind in ["s-", "m-"] {
+    for (kind, fault) in [("s-", "corrupt_sealed_record"), ("m-", "corrupt_manifest")] {
         for way in ways {
+            // Nobody asks a manifest while a sealed record answers.
+            let sealed = if kind == "m-" { side("s-") } else { Vec::new() };
+            sealed.iter().for_each(|file| fs::remove_file(file).unwrap());
             damage(side(kind), way);
+            let counted = || place.stat(&format!("/faults/{fault}"));
+            let before = counted();
             assert_right(&place, "gcc", &words, &["x.o"], kind);
+            assert!(counted() > before, "{fault}: {}", place.stats());
+            let healed = counted();
+            assert_right(&place, "gcc", &words, &["x.o"], kind);
+            assert_eq!(counted(), healed, "{fault}: it is written anew");
         }
     }
     damage(vec![place.home().join("digests")], &|file| fs::write(file, vec![0xFF; 4096]).unwrap());

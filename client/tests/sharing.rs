@@ -20,6 +20,7 @@ const HASH: &str = "constexpr unsigned h(const char *s) { unsigned v = 5381; whi
 unsigned f() { constexpr unsigned v = h(WHAT); return v; }\n";
 const LOCATION: &str =
     "#include <source_location>\nconst char *f() { return std::source_location::current().file_name(); }\n";
+const UNUSED: &str = "static int f(void) { return 1; }\n";
 const SHIFT: &str = "int f(int a) { return 1 << a; }\n";
 const TARGET: &str = "void g(int *);\nvoid f(void) { int a = 0;\n#pragma omp target\n{ a = 1; }\ng(&a); }\n";
 
@@ -31,6 +32,9 @@ const CASES: &[(&str, &str, &str, bool)] = &[
     ("-O2 -I../inc -MMD -MP -c ../src/a.c", PLAIN, "build", true),
     ("-S -O1 -IROOT/inc -c ROOT/src/a.c", PLAIN, "build", true),
     ("-c src/a.c", FILE, "", true),
+    // Messages name the source as it is spelled.
+    ("-Wall -c src/a.c", UNUSED, "", true),
+    ("-Wall -c ROOT/src/a.c", UNUSED, "", false),
     ("-c src/a.c", BUILTIN, "", true),
     ("-c ROOT/src/a.c", FILE, "", false),
     ("-c ROOT/src/a.c", ASSERT, "", false),

@@ -65,6 +65,10 @@ const fn plugins(name: &'static str) -> Test {
     Test { package: "dccache", target: "plugins", name }
 }
 
+const fn odd(name: &'static str) -> Test {
+    Test { package: "dccache", target: "odd_text", name }
+}
+
 const fn specs(name: &'static str) -> Test {
     Test { package: "dccache", target: "specs", name }
 }
@@ -239,4 +243,8 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("what is declared of coverage notes", DECLARED, "", "declared.push(\"gcno_cwd\".to_owned());", "", NOTES),
     rule("counters beside coverage notes", DECLARED, "facts.coverage && ", "!facts.beyond_notes", "true", NOTES),
     rule("sources in coverage notes", CAPTURE, "let content = if declared { ", "without(content, places.working_directory)", "Vec::new()", NOTES),
+
+    // How sources are written.
+    rule("character sets of sources", DRAFT, "if !", "charset::holds_ascii(argument.value)", "true", odd("a_source_in_another_character_set_is_left_alone_unless_its_bytes_are_ascii")),
+    rule("signs of directives", SPELLING, "let Some(rest) = ", "signs.iter().find_map(|sign| line.strip_prefix(*sign))", "line.strip_prefix(b\"#\")", odd("a_question_in_a_macro_is_one_however_it_is_defined")),
 ];

@@ -237,6 +237,27 @@ fn a_sealed_record_falls_with_every_file_that_configures() {
 }
 
 #[test]
+fn a_hit_reads_no_configuration() {
+    let switched = Switched::new();
+    fs::create_dir(switched.place.home()).unwrap();
+    let file = switched.place.home().join("ccache.conf");
+    fs::write(&file, "max_size = 1G\n").unwrap();
+    age(&file);
+    let log = switched.place.root().join("opened");
+    let mut opened = String::new();
+    for _ in 0..3 {
+        let mut command = switched.command("strace");
+        command.args(["-f", "-e", "trace=open,openat,openat2", "-o"]).arg(&log).arg(switched.ccache());
+        let status = command.args(["gcc", "-c", "a.c"]).env(LATER.0, LATER.1).status();
+        assert!(status.expect(".ci/setup installs strace").success());
+        let text = fs::read_to_string(&log).unwrap();
+        assert!(opened.is_empty() || !text.contains("ccache.conf"), "{text}");
+        opened = if text.contains("ccache.conf") { String::new() } else { text };
+    }
+    assert!(opened.contains("objects/"), "the third was served by a record: {opened}");
+}
+
+#[test]
 fn the_cache_is_where_the_environment_a_file_or_a_word_says() {
     let switched = Switched::new();
     let at = |name: &str| switched.place.root().join(name);

@@ -249,10 +249,15 @@ impl Site {
         fs::remove_dir_all(self.state().join("objects")).expect("something was stored");
     }
 
-    /// Lists the entries of the local store.
+    /// Lists the entries of the local store, each once.
     pub fn entries(&self) -> Vec<PathBuf> {
+        let named = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("d-") || name.starts_with("p-")
+        };
+        // Second names begin with another byte.
         let is_entry =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("p-"));
+            |path: &PathBuf| named(path) && fs::read(path).is_ok_and(|bytes| bytes.first() != Some(&0xA1));
         files_below(&self.state().join("objects")).into_iter().filter(is_entry).collect()
     }
 }

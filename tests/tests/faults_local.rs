@@ -101,7 +101,7 @@ fn flipped_and_cut_local_entries_are_noticed_counted_and_fetched_anew_from_the_r
         name.starts_with("d-") || name.starts_with("p-")
     };
     let kept: Vec<_> = files_below(&site.state().join("objects")).into_iter().filter(is_entry).collect();
-    assert_eq!(kept.len(), 60, "an entry and its second name per unit: {kept:?}");
+    assert!((30..=60).contains(&kept.len()), "an entry per unit, and a second name for some: {kept:?}");
     for (number, path) in kept.iter().enumerate() {
         let mut bytes = fs::read(path).unwrap();
         let at = dice.below(bytes.len() as u64) as usize;

@@ -25,6 +25,7 @@ pub const KEY_VERSION: u32 = 1;
 const MANIFEST_CONTEXT: &str = "dccache 2026-11-22 key v1 manifest";
 const DIRECT_CONTEXT: &str = "dccache 2026-11-22 key v1 direct";
 const PREPROCESSED_CONTEXT: &str = "dccache 2026-11-22 key v1 preprocessed";
+const TOKENS_CONTEXT: &str = "dccache 2026-11-26 key v1 tokens";
 const SEALED_CONTEXT: &str = "dccache 2026-11-22 key v1 sealed";
 const SHARING_CONTEXT: &str = "dccache 2026-11-22 key v1 sharing";
 const RECORD_CONTEXT: &str = "dccache 2026-11-22 key v1 record";
@@ -47,7 +48,7 @@ digest_type! {
     DirectKey
 }
 digest_type! {
-    /// Names a compile by its preprocessed text and the raw digests of the files behind it.
+    /// Names a compile by its preprocessed text and the files behind it: by their raw digests, or by their tokens.
     PreprocessedKey
 }
 digest_type! {
@@ -294,6 +295,36 @@ pub fn preprocessed_base(common: &Common<'_>, text: &[&[u8]], raw: &[Digest]) ->
     common.encode(&mut encoder);
     encoder.list(Field::RawDigests, raw.iter().map(Digest::as_bytes));
     encoder.chunks(Field::Text, text);
+    PreprocessedBase::from_digest(encoder.finish())
+}
+
+/// What of one file enters a key that blanks and comments do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileForm {
+    /// Its content as it is.
+    Raw(Digest),
+    /// What is left of it without its comments and with its blanks made alike.
+    Tokens(Digest),
+}
+
+impl FileForm {
+    fn encoded(&self) -> Vec<u8> {
+        match self {
+            Self::Raw(digest) => [b"r", digest.as_bytes().as_slice()].concat(),
+            Self::Tokens(digest) => [b"t", digest.as_bytes().as_slice()].concat(),
+        }
+    }
+}
+
+/// Makes the key of a compile in whose outputs and messages neither blanks nor comments can show, but for who may share it.
+///
+/// `pieces` are the text as for [`preprocessed_base`]; `files` are the source and every file that the line markers name, in the order of
+/// first appearance.
+pub fn tokens_base(common: &Common<'_>, pieces: &[&[u8]], files: &[FileForm]) -> PreprocessedBase {
+    let mut encoder = KeyEncoder::new(TOKENS_CONTEXT);
+    common.encode(&mut encoder);
+    encoder.list(Field::FileForms, files.iter().map(FileForm::encoded));
+    encoder.chunks(Field::Text, pieces);
     PreprocessedBase::from_digest(encoder.finish())
 }
 

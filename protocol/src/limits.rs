@@ -68,7 +68,7 @@ pub const DEPEND_PATHS_MAX: usize = 65_536;
 /// Largest arguments of one compile that travel in a job, in bytes: twice Linux's usual `ARG_MAX`.
 pub const ARGV_BYTES_MAX: usize = 4 << 20;
 
-/// Most keys probed by one look-up: `Free` and `Bound`, for a direct and a preprocessed key.
+/// Most keys probed by one look-up: of the text `Free`, `Bound` and with the hidden arguments, and the one of the tokens.
 pub const PROBE_KEYS_MAX: usize = 4;
 
 /// Most further keys of one compile that get an alias to its bundle: the other ones that a look-up can probe.

@@ -13,7 +13,7 @@ mod samples;
 
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Epoch, ToolchainId};
-use dccache_protocol::keys::{self, Common, ManifestInputs, ManifestKey, RootPath, Sharing};
+use dccache_protocol::keys::{self, Common, FileForm, ManifestInputs, ManifestKey, RootPath, Sharing};
 use dccache_protocol::service::{
     Answer, Bytes, CacheRequest, Carried, Content, Find, FindManifests, Found, FoundManifests, Put, PutAlias,
     Refusal, Stored, Suggest,
@@ -142,6 +142,7 @@ struct Inputs {
     arguments: Vec<Vec<u8>>,
     option_files: Vec<(u32, Digest)>,
     raw: Vec<Digest>,
+    forms: Vec<FileForm>,
     text: Vec<u8>,
     sharing: Sharing,
     working_directory: RootPath,
@@ -168,6 +169,7 @@ fn inputs() -> Inputs {
         arguments: vec![b"-O2".to_vec(), b"-Wall".to_vec()],
         option_files: vec![(1, Digest::of(b"plugin"))],
         raw: vec![Digest::of(b"a.c"), Digest::of(b"a.h")],
+        forms: vec![FileForm::Tokens(Digest::of(b"a.c")), FileForm::Raw(Digest::of(b"a.h"))],
         text: b"# 1 \"src/a.c\"\nint x;\n".to_vec(),
         sharing: Sharing::Free,
         working_directory: RootPath::Root(Vec::new()),
@@ -200,6 +202,10 @@ impl Inputs {
 
     fn preprocessed(&self) -> keys::PreprocessedKey {
         keys::preprocessed_base(&self.common(), &[&self.text], &self.raw).shared(&self.sharing)
+    }
+
+    fn tokens(&self) -> keys::PreprocessedKey {
+        keys::tokens_base(&self.common(), &[&self.text], &self.forms).shared(&self.sharing)
     }
 
     fn manifest(&self) -> ManifestKey {
@@ -244,6 +250,8 @@ fn keys_of_fixed_inputs_never_change() {
         ("record of manifest", free.manifest().record_id(&free.namespace).to_string()),
         ("sealed", keys::sealed_name(&argv, b"/r/w", &free.environment).to_string()),
         ("preprocessed exact", exact.preprocessed().to_string()),
+        ("tokens free", free.tokens().to_string()),
+        ("tokens bound", tied.tokens().to_string()),
     ];
     let now: String = lines.iter().map(|(name, key)| format!("{name}: {key}\n")).collect();
     assert_eq!(golden("keys.txt", &now), now);
@@ -292,6 +300,25 @@ fn every_field_reaches_the_preprocessed_key() {
         change(&mut changed);
         assert!(!seen.contains(&changed.preprocessed()), "{what}");
         seen.push(changed.preprocessed());
+    }
+}
+
+#[test]
+fn every_field_reaches_the_key_of_the_tokens() {
+    let mut seen = vec![inputs().tokens(), inputs().preprocessed()];
+    let own: &[(&str, Change)] = &[
+        ("text", |i| i.text.push(b'\n')),
+        ("order of the files", |i| i.forms.swap(0, 1)),
+        ("form of a file", |i| i.forms[0] = FileForm::Raw(Digest::of(b"a.c"))),
+        ("tokens of a file", |i| i.forms[0] = FileForm::Tokens(Digest::of(b"b.c"))),
+        ("content of a file", |i| i.forms[1] = FileForm::Raw(Digest::of(b"b.h"))),
+        ("files left out", |i| i.forms.clear()),
+    ];
+    for (what, change) in COMMON_CHANGES.iter().chain(own) {
+        let mut changed = inputs();
+        change(&mut changed);
+        assert!(!seen.contains(&changed.tokens()), "{what}");
+        seen.push(changed.tokens());
     }
 }
 

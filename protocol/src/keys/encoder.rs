@@ -32,6 +32,7 @@ pub(super) enum Field {
     Kind = 22,
     Output = 23,
     Recorded = 24,
+    FileForms = 25,
 }
 
 /// Writes fields into the hash.

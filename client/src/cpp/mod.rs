@@ -9,6 +9,7 @@ mod facts;
 mod marker;
 mod offload;
 mod text;
+mod tokens;
 mod transitions;
 
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub use asm::image_reader;
 pub use facts::FileFacts;
 pub(crate) use facts::without_splices;
 pub use text::{EnteredFile, Places, Preprocessed};
+pub use tokens::tokens;
 pub use transitions::{Transition, transitions};

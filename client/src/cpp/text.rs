@@ -135,6 +135,28 @@ impl<'a> Preprocessed<'a> {
         })
     }
 
+    /// Whether one of the names stands in it, in a line marker or a string too.
+    pub(crate) fn names_any(&self, names: &[&[u8]]) -> bool {
+        let part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let stands = |name: &[u8], at: usize| {
+            let before = at.checked_sub(1).and_then(|at| self.text.get(at));
+            !part(before) && !part(self.text.get(at + name.len()))
+        };
+        names.iter().any(|name| find_iter(self.text, name).any(|at| stands(name, at)))
+    }
+
+    /// Lists the lines that are left of directives, line markers aside.
+    pub(crate) fn directives(&self) -> impl Iterator<Item = &'a [u8]> {
+        let text = self.text;
+        let first = text.starts_with(b"#").then_some(0);
+        let starts = first.into_iter().chain(find_iter(text, b"\n#").map(|at| at + 1));
+        let lines = starts.map(|start| {
+            let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |at| start + at);
+            &text[start..end]
+        });
+        lines.filter(|line| marker::parse(line).is_none())
+    }
+
     /// Returns the text in pieces as it enters a key: the root taken out of the names in line markers.
     pub(crate) fn pieces(&self, places: &Places<'_>) -> Vec<&'a [u8]> {
         let mut pieces = Vec::new();

@@ -70,6 +70,8 @@ pub enum Class {
     CharacterSet,
     /// In the key; changes messages only.
     DiagnosticsOnly,
+    /// As [`Class::DiagnosticsOnly`], and by what the tokens say: neither blanks nor comments nor columns decide it.
+    TokenWarning,
     /// In the key; chooses colours.
     Color(ColorRequest),
     /// In the key; acts at link time only.

@@ -65,7 +65,7 @@ fn may_be_configured(argument: &Argument<'_>, kind: CompilerKind) -> bool {
     let native = argument.value.ends_with(b"=native");
     let absolute = argument.value.starts_with(b"/");
     match argument.class {
-        Class::CodeGeneration | Class::DiagnosticsOnly | Class::LinkerOnly => !native,
+        Class::CodeGeneration | Class::DiagnosticsOnly | Class::TokenWarning | Class::LinkerOnly => !native,
         _ if !kind.is_clang() => false,
         Class::Leaks(_) | Class::Macro => true,
         Class::IncludeDirectory(IncludeKind::Angled | IncludeKind::System | IncludeKind::After) => absolute,

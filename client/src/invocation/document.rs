@@ -69,6 +69,11 @@ const LISTS: &[List] = &[
         holds: |class| matches!(class, Class::DiagnosticsOnly | Class::Color(_)),
     },
     List {
+        heading: "Path-free: warnings that neither blanks nor comments decide",
+        text: "As above, and no obstacle to finding a compile [by its tokens](adr/0022-finding-a-compile-by-its-tokens.md); with any other warning it is not looked for there.",
+        holds: |class| matches!(class, Class::TokenWarning),
+    },
+    List {
         heading: "Link time only",
         text: "In every key; does nothing in a compile.",
         holds: |class| matches!(class, Class::LinkerOnly),

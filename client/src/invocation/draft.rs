@@ -12,7 +12,7 @@ use super::{
     ColorRequest, Command, CompilerKind, Configured, Facts, FileKind, Files, IncludeDirectory, Invocation,
     Language, OptionFile, Stage,
 };
-use super::{assembler, charset, preprocess, response};
+use super::{assembler, charset, layout, preprocess, response};
 
 /// Keeps times of files out of clang's precompiled headers.
 const TIMELESS: &[u8] = b"-fno-pch-timestamp";
@@ -54,7 +54,7 @@ pub(super) fn plan(
     let preprocessor = (!language.is_preprocessed())
         .then(|| preprocess::arguments(&arguments, command, language, outputs.depend.as_ref()));
     configured.check_conditions(&argv, preprocessor.as_deref())?;
-    Ok(Invocation {
+    let invocation = Invocation {
         kind: command.kind,
         driver: basename(driver).to_vec(),
         language,
@@ -66,6 +66,7 @@ pub(super) fn plan(
         preprocessor,
         source,
         facts: draft.facts,
+        layout: None,
         color: draft.color,
         arguments: draft.arguments,
         option_files: draft.option_files,
@@ -75,7 +76,9 @@ pub(super) fn plan(
         forced_includes: draft.forced_includes,
         include_directories: draft.include_directories,
         environment,
-    })
+    };
+    let layout = layout::shows(&invocation, &added, &arguments);
+    Ok(Invocation { layout, ..invocation })
 }
 
 /// Finds out what the call makes, before any single option is judged: an odd option of a link is still a link.
@@ -142,7 +145,7 @@ impl Draft {
             Class::Output => self.output = Some(value),
             Class::Language => {}
             Class::Depend(option) => self.depend.push((option, value)),
-            Class::CodeGeneration | Class::DiagnosticsOnly | Class::LinkerOnly => {
+            Class::CodeGeneration | Class::DiagnosticsOnly | Class::TokenWarning | Class::LinkerOnly => {
                 if matches!(argument.value, b"-march=native" | b"-mtune=native" | b"-mcpu=native") {
                     self.native.push(value);
                 }

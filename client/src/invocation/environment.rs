@@ -79,6 +79,11 @@ impl KeyEnvironment {
         self.always.iter().any(|(name, value)| name.starts_with(b"CCC_") && !value.is_empty())
     }
 
+    /// Whether gcc is made to compile once more, with debug information, and to compare.
+    pub(super) fn compares_debug(&self) -> bool {
+        self.always.iter().any(|(name, _)| name == b"GCC_COMPARE_DEBUG")
+    }
+
     /// Chooses the variables that decide an output.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod environment;
 mod files;
 mod include;
 mod language;
+mod layout;
 mod outputs;
 mod plugins;
 mod preprocess;
@@ -47,6 +48,7 @@ pub use environment::{INCLUDE_VARIABLES, KeyEnvironment};
 pub use files::{Disk, FileKind, Files};
 pub use include::{IncludeDirectory, IncludeKind};
 pub use language::Language;
+pub use layout::Shows;
 pub use outputs::{PlannedOutput, Stage};
 pub use plugins::Plugins;
 pub use reason::{Bypass, Reason};
@@ -175,6 +177,8 @@ pub struct Invocation {
     pub depend: Option<DependRequest>,
     /// What shows in the outputs.
     pub facts: Facts,
+    /// Why blanks and comments may show in outputs or messages, as far as the command decides it; `None` where nothing of it says so.
+    pub layout: Option<Shows>,
     /// Colours asked for.
     pub color: ColorRequest,
     /// Arguments that can enter a key, in order; [`crate::keying`] chooses.

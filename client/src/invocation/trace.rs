@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 /// A sample of every class of options.
 const SAMPLE: &[&str] = &[
     "",
-    "-O2 -Wall -Wextra -std=gnu11 -fPIC -fdiagnostics-color=never -lm -Wl,-z,now",
+    "-O2 -Wall -Wextra -Wunused -std=gnu11 -fPIC -fdiagnostics-color=never -lm -Wl,-z,now",
     "-O3 -fno-inline -march=native -pthread --param max-inline-insns-single=3",
     "-g3 -Iinc -iquote inc -isystem inc -idirafter inc -DA=1 -UB -include inc/h.h -imacros inc/m.h",
     "-MD -MP -MF out/d -MT t",

@@ -9,6 +9,7 @@
 
 mod conditions;
 mod declared;
+mod layout;
 mod object;
 mod prefix_map;
 
@@ -20,6 +21,7 @@ pub use conditions::{
     unmarked_files,
 };
 pub use declared::{OVERLAY, debug_directories_show, declare, split_overlays, take_out_declared};
+pub use layout::{SourceFile, file_forms};
 pub use object::can_show;
 pub use prefix_map::make_portable;
 
@@ -29,8 +31,8 @@ use dccache_protocol::depend::{Depend, DependPath};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Namespace, ToolchainId};
 use dccache_protocol::keys::{
-    Common, ManifestInputs, ManifestKey, PreprocessedBase, PreprocessedKey, RootPath, Sharing, manifest_base,
-    preprocessed_base, spelled,
+    Common, FileForm, ManifestInputs, ManifestKey, PreprocessedBase, PreprocessedKey, RootPath, Sharing,
+    manifest_base, preprocessed_base, spelled, tokens_base,
 };
 use prefix_map::PrefixMap;
 
@@ -111,7 +113,6 @@ pub fn preprocessed_keys(
 ) -> Keys {
     let base = base(invocation, ingredients, places, text);
     let [root, working_directory] = [places.root.to_vec(), places.working_directory.to_vec()];
-    let bound = Sharing::Bound { root: root.clone(), working_directory: working_directory.clone() };
     let free = ingredients.takes == Takes::Headers
         && may_share(invocation, ingredients.debug_directories, places)
         && text_may_share(invocation, places, text);
@@ -119,9 +120,28 @@ pub fn preprocessed_keys(
     let exact = (!hidden.is_empty()).then_some(Sharing::Exact { root, working_directory, hidden });
     Keys {
         free: free.then(|| base.shared(&Sharing::Free)),
-        bound: base.shared(&bound),
+        bound: base.shared(&bound(places)),
         exact: exact.map(|exact| base.shared(&exact)),
     }
+}
+
+/// Makes the key of a compile from its text and what [`file_forms`] says of its files. It is shared where `keys` has one that is; a result
+/// that does not lie under the first of the two that there are, or that has any message, is not to be stored under it.
+pub fn tokens_key(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    text: &Preprocessed<'_>,
+    keys: &Keys,
+    forms: &[FileForm],
+) -> PreprocessedKey {
+    let base =
+        with_text(invocation, ingredients, places, text, |common, pieces| tokens_base(common, pieces, forms));
+    base.shared(&keys.free.map_or_else(|| bound(places), |_| Sharing::Free))
+}
+
+fn bound(places: &Places<'_>) -> Sharing {
+    Sharing::Bound { root: places.root.to_vec(), working_directory: places.working_directory.to_vec() }
 }
 
 /// Keys of the manifests of one command. Both are looked up.
@@ -157,12 +177,11 @@ pub fn manifest_keys(
     let base = with_common(invocation, ingredients, places, TextArguments::Kept, |common| {
         manifest_base(common, &inputs)
     });
-    let [root, working_directory] = [places.root.to_vec(), places.working_directory.to_vec()];
     // What a map does to names that lie elsewhere is seen in the text only.
     let mapped = PrefixMap::of(invocation, places).is_some();
     let free = !mapped && may_share(invocation, ingredients.debug_directories, places);
     let free = free.then(|| base.shared(&Sharing::Free));
-    ManifestKeys { free, bound: base.shared(&Sharing::Bound { root, working_directory }) }
+    ManifestKeys { free, bound: base.shared(&bound(places)) }
 }
 
 /// Tells what an absolute path hangs on.
@@ -271,14 +290,25 @@ fn base(
     places: &Places<'_>,
     text: &Preprocessed<'_>,
 ) -> PreprocessedBase {
+    with_text(invocation, ingredients, places, text, |common, pieces| {
+        preprocessed_base(common, pieces, ingredients.raw)
+    })
+}
+
+/// Gathers what a key of the text holds beside the files behind it.
+fn with_text(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    text: &Preprocessed<'_>,
+    make: impl FnOnce(&Common<'_>, &[&[u8]]) -> PreprocessedBase,
+) -> PreprocessedBase {
     // The lengths in front keep messages, list and text apart.
     let listed = ingredients.listed.map(list_bytes).unwrap_or_default();
     let lengths = [ingredients.messages.len(), listed.len()].map(|length| (length as u64).to_le_bytes());
     let mut pieces = vec![lengths[0].as_slice(), ingredients.messages, &lengths[1], &listed];
     pieces.extend(text.pieces(places));
-    with_common(invocation, ingredients, places, TextArguments::LeftToTheText, |common| {
-        preprocessed_base(common, &pieces, ingredients.raw)
-    })
+    with_common(invocation, ingredients, places, TextArguments::LeftToTheText, |common| make(common, &pieces))
 }
 
 /// Gathers what every key begins with.

@@ -23,6 +23,8 @@ type NotStored = &'static str;
 pub(super) struct Captured {
     /// Key of its text, to store it under; `None` where nobody has seen the text.
     pub(super) key: Option<EntryKey>,
+    /// Another one, by its tokens.
+    pub(super) tokens: Option<EntryKey>,
     /// Whether every checkout shares it.
     pub(super) shared: bool,
     pub(super) entry: LocalEntry,
@@ -58,9 +60,12 @@ impl Setting<'_> {
         };
         let key = key.map(EntryKey::Preprocessed);
         let shared = match key {
-            Some(_) => known.free() == key,
+            Some(key) => known.is_shared(key),
             None => known.shows_nowhere && !leaks,
         };
+        // What is said could be about columns; and what may not be shared does not lie where it would be.
+        let silent = ran.stderr.is_empty() && shared == known.free().is_some();
+        let tokens = known.tokens.filter(|_| silent);
         let outcome = Outcome {
             outputs,
             stdout: BlobRef::of(b""),
@@ -74,7 +79,7 @@ impl Setting<'_> {
         outcome.validate().map_err(|_| "output_too_large")?;
         let streams: [&[u8]; 2] = [b"", &ran.stderr];
         let body = Body::pack(contents.iter().map(Vec::as_slice).chain(streams));
-        Ok(Captured { key, shared, entry: LocalEntry::new(Origin::Own, outcome, body) })
+        Ok(Captured { key, tokens, shared, entry: LocalEntry::new(Origin::Own, outcome, body) })
     }
 
     /// Takes up one output as it is stored.

@@ -235,7 +235,7 @@ impl Setting<'_> {
         link: Option<Link<'_>>,
         tally: &mut Tally,
     ) {
-        let Captured { key, shared, entry } = captured;
+        let Captured { key, tokens, shared, entry } = captured;
         let learned = match direct.map(|direct| (self.learn(direct, known, *shared), direct)) {
             Some((Ok(learned), direct)) => Some((learned, direct)),
             // Such a change was declared to be none; but no look-up can be explained by it.
@@ -247,32 +247,35 @@ impl Setting<'_> {
             }
             None => None,
         };
-        let Some(lies) = learned.as_ref().map(|(learned, _)| learned.key).or(*key) else {
+        let by_text: Vec<EntryKey> = key.iter().chain(tokens).copied().collect();
+        let by_content = learned.as_ref().map(|(learned, _)| learned.key);
+        let Some(lies) = by_content.or(*key) else {
             return tally.not_stored("lookup_not_explained");
         };
-        let taken = self.share_compile(*key, entry, learned.as_ref().map(|(learned, _)| learned), tally);
+        let names: Vec<EntryKey> = by_content.into_iter().chain(by_text.iter().copied()).collect();
+        let taken = self.share_compile(&names, entry, learned.as_ref().map(|(learned, _)| learned), tally);
         if self.config.remote_only && taken && link.is_none() {
             tally.verdict = Some(Verdict::Miss);
             return;
         }
-        if let Some(key) = key.filter(|_| self.config.remote_only) {
-            return self.push_only(known, key, entry, link, tally);
+        if self.config.remote_only && key.is_some() {
+            return self.push_only(known, &by_text, entry, link, tally);
         }
         let kept = self.keep(store, &lies, entry, tally);
         if kept {
             self.keep_raw(store, entry);
+            for name in &names[1..] {
+                let _ = store.put_alias(name, &lies);
+            }
         }
         if let Some((learned, direct)) = &mut { learned }
             && kept
         {
-            if let Some(key) = key {
-                let _ = store.put_alias(key, &lies);
-            }
             self.note(store, learned.manifest, learned.key, &learned.footprint, tally);
             self.seal(direct, &learned.footprint, lies);
-            self.push(known, *key, entry, Some(learned), link, tally);
+            self.push(known, &names, entry, Some(learned), link, tally);
         } else {
-            self.push(known, *key, entry, None, link, tally);
+            self.push(known, &by_text, entry, None, link, tally);
         }
         match kept {
             true => tally.verdict = Some(Verdict::Miss),

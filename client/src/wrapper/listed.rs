@@ -202,6 +202,7 @@ impl Setting<'_> {
         let shows_nowhere = self.shows_nowhere(&inputs);
         Ok(Known {
             keys: None,
+            tokens: None,
             inputs,
             color: self.color(),
             listed: lists.wanted.is_some().then_some(depend),

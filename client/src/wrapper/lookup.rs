@@ -28,6 +28,8 @@ use std::time::Instant;
 pub(super) struct Known {
     /// `None` where nobody has seen the text.
     pub(super) keys: Option<Keys>,
+    /// The key by text and tokens; `None` where blanks or comments could show.
+    pub(super) tokens: Option<EntryKey>,
     pub(super) inputs: Inputs,
     pub(super) color: Color,
     /// What the preprocessor listed as dependencies, where it was asked to.
@@ -57,7 +59,19 @@ pub(super) struct Hit {
 impl Known {
     /// Lists the keys in order of preference.
     pub(super) fn probes(&self) -> Vec<EntryKey> {
-        self.keys.iter().flat_map(Keys::all).map(EntryKey::Preprocessed).collect()
+        let texts = self.keys.iter().flat_map(Keys::all).map(EntryKey::Preprocessed);
+        texts.chain(self.tokens).collect()
+    }
+
+    /// Whether every checkout shares what lies under a key of this compile.
+    pub(super) fn is_shared(&self, key: EntryKey) -> bool {
+        let free = self.free();
+        free == Some(key) || (free.is_some() && self.tokens == Some(key))
+    }
+
+    /// Whether an entry may be what lies under a key of this compile: where blanks and comments do not count, one without messages.
+    pub(super) fn admits(&self, key: EntryKey, entry: &LocalEntry) -> bool {
+        self.tokens != Some(key) || entry.outcome.stderr.size == 0
     }
 
     /// Returns the key that every checkout shares.
@@ -84,18 +98,7 @@ impl Setting<'_> {
         self.check_text(&text)?;
         tally.event.preprocess_us = micros(begun.elapsed());
         let listed = self.listed(&read)?;
-        let unmarked = listed.as_ref().map(|listed| unmarked_files(&text, listed, &self.root));
-        let marked = text.files().iter().map(|file| file.path.as_slice());
-        let files = marked.chain(unmarked.iter().flatten().map(Vec::as_slice));
-        let files = files.map(|file| inputs.read(file, self.path(file), Look::Source));
-        let mut raw = files.collect::<Result<Vec<_>, _>>()?;
-        inputs.facts = inputs.facts.and(self.argument_facts());
-        if self.config.sloppiness.time_macros {
-            inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
-        }
-        if let Some(bypass) = obstacle(&self.invocation, &inputs.facts) {
-            return Err(Refusal::Call(bypass));
-        }
+        let mut raw = self.read_sources(&text, listed.as_ref(), &mut inputs)?;
         let (takes, precompiled) = self.precompiled(&text, listed.is_some(), &mut inputs)?;
         raw.extend(precompiled);
         for name in text.quoted().iter().filter(|name| self.disk.kind(name) != FileKind::Absent) {
@@ -118,6 +121,7 @@ impl Setting<'_> {
             takes,
         };
         let keys = preprocessed_keys(&self.invocation, &ingredients, &self.places(), &text);
+        let tokens = self.tokens(&ingredients, &text, &keys, &inputs);
         let transitions = match self.invocation.preprocessor {
             Some(_) if self.config.direct_mode && takes == Takes::Headers => {
                 transitions(&read.text, &self.invocation.source)
@@ -127,7 +131,37 @@ impl Setting<'_> {
         // What a precompiled header was made of, what its macros look for, and what messages quote is not in a proof.
         let provable = takes == Takes::Headers && text.quoted().is_empty();
         let (keys, transitions) = (Some(keys), Some(transitions));
-        Ok(Known { keys, inputs, color, listed, takes, named, transitions, provable, shows_nowhere: false })
+        Ok(Known {
+            keys,
+            tokens,
+            inputs,
+            color,
+            listed,
+            takes,
+            named,
+            transitions,
+            provable,
+            shows_nowhere: false,
+        })
+    }
+
+    /// Reads the files behind a text, and returns their digests.
+    fn read_sources(
+        &self,
+        text: &Preprocessed<'_>,
+        listed: Option<&Depend>,
+        inputs: &mut Inputs,
+    ) -> Result<Vec<Digest>, Refusal> {
+        let unmarked = listed.map(|listed| unmarked_files(text, listed, &self.root));
+        let marked = text.files().iter().map(|file| file.path.as_slice());
+        let files = marked.chain(unmarked.iter().flatten().map(Vec::as_slice));
+        let files = files.map(|file| inputs.read(file, self.path(file), Look::Source));
+        let raw = files.collect::<Result<Vec<_>, _>>()?;
+        inputs.facts = inputs.facts.and(self.argument_facts());
+        if self.config.sloppiness.time_macros {
+            inputs.facts = FileFacts { date: false, time: false, timestamp: false, ..inputs.facts };
+        }
+        obstacle(&self.invocation, &inputs.facts).map_or(Ok(raw), |bypass| Err(Refusal::Call(bypass)))
     }
 
     /// Refuses text of which a compile reads more than it names, or whose results no key could hold.
@@ -182,15 +216,12 @@ impl Setting<'_> {
     }
 
     /// Looks in the local store.
-    pub(super) fn find_locally(
-        &self,
-        store: &Store<'_>,
-        probes: &[EntryKey],
-        tally: &mut Tally,
-    ) -> Option<Hit> {
-        let hit = probes.iter().find_map(|key| match store.get(key) {
-            Found::Entry { key: lies, entry } => Some(Hit { key: *key, lies, entry }),
-            Found::Nothing => None,
+    pub(super) fn find_locally(&self, store: &Store<'_>, known: &Known, tally: &mut Tally) -> Option<Hit> {
+        let hit = known.probes().iter().find_map(|key| match store.get(key) {
+            Found::Entry { key: lies, entry } if known.admits(*key, &entry) => {
+                Some(Hit { key: *key, lies, entry })
+            }
+            Found::Entry { .. } | Found::Nothing => None,
             Found::Damaged => {
                 tally.fault("corrupt_entry");
                 None
@@ -204,15 +235,15 @@ impl Setting<'_> {
     pub(super) fn find_on_ring(
         &self,
         link: Option<&mut Link<'_>>,
-        probes: &[EntryKey],
+        known: &Known,
         tally: &mut Tally,
     ) -> Option<Hit> {
-        match link?.find(probes, self.time_slot().budget_ms(self.home)) {
-            Answer::Found { key, lies, entry } => {
+        match link?.find(&known.probes(), self.time_slot().budget_ms(self.home)) {
+            Answer::Found { key, lies, entry } if known.admits(key, &entry) => {
                 tally.event.traffic.remote.read(true);
                 Some(Hit { key, lies, entry })
             }
-            Answer::Missed => {
+            Answer::Found { .. } | Answer::Missed => {
                 tally.event.traffic.remote.read(false);
                 None
             }

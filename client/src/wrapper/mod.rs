@@ -27,6 +27,7 @@ mod setting;
 mod share;
 mod shared_directory;
 mod text;
+mod tokens;
 
 pub use rules::{Fault, InForce, Own, Rules};
 

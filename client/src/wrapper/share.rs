@@ -99,7 +99,7 @@ impl Setting<'_> {
     pub(super) fn push_only(
         &self,
         known: &Known,
-        key: EntryKey,
+        names: &[EntryKey],
         entry: &LocalEntry,
         link: Option<Link<'_>>,
         tally: &mut Tally,
@@ -108,14 +108,14 @@ impl Setting<'_> {
             true => tally.verdict = Some(Verdict::Miss),
             false => tally.not_stored("remote_only"),
         }
-        self.push(known, Some(key), entry, None, link, tally);
+        self.push(known, names, entry, None, link, tally);
     }
 
-    /// Hands a compile to the cluster, under its direct key where it has one; `key` is that of its text.
+    /// Hands a compile to the cluster: its bundle under the first of its names, an alias under every other one.
     pub(super) fn push(
         &self,
         known: &Known,
-        key: Option<EntryKey>,
+        names: &[EntryKey],
         entry: &LocalEntry,
         learned: Option<&Learned>,
         link: Option<Link<'_>>,
@@ -123,14 +123,8 @@ impl Setting<'_> {
     ) {
         let Some(mut link) = link else { return };
         self.time_slot().note(self.home, entry.outcome.wall_ms);
-        let job = match (learned, key) {
-            (Some(learned), key) => {
-                let also = key.into_iter().collect();
-                Job { also, ..self.job(known, learned.key, entry, Some(learned)) }
-            }
-            (None, Some(key)) => self.job(known, key, entry, None),
-            (None, None) => return,
-        };
+        let Some((lies, also)) = names.split_first() else { return };
+        let job = Job { also: also.to_vec(), ..self.job(known, *lies, entry, learned) };
         count_suggestion(&job, tally);
         let manifests = u64::from(job.manifest.is_some());
         match link.push(job, entry) {

@@ -115,7 +115,8 @@ impl Setting<'_> {
         let probes = known.probes();
         for from in self.shared.stores() {
             let found = probes.iter().find_map(|key| {
-                let (lies, entry) = taken(&from, key, tally)?;
+                let (lies, entry) =
+                    taken(&from, key, tally).filter(|(_, entry)| known.admits(*key, entry))?;
                 Some(Hit { key: *key, lies, entry })
             });
             tally.event.traffic.remote.read(found.is_some());
@@ -132,25 +133,25 @@ impl Setting<'_> {
         false
     }
 
-    /// Writes a compile to every directory; returns whether one took it.
+    /// Writes a compile to every directory, under the first of its names, the others leading there; returns whether one took it.
     pub(super) fn share_compile(
         &self,
-        key: Option<EntryKey>,
+        names: &[EntryKey],
         entry: &LocalEntry,
         learned: Option<&Learned>,
         tally: &mut Tally,
     ) -> bool {
-        let Some(lies) = learned.map(|learned| learned.key).or(key) else { return false };
+        let Some((lies, others)) = names.split_first() else { return false };
         let mut taken = false;
         for to in self.shared.writable() {
-            if to.put(&lies, entry).is_err() {
+            if to.put(lies, entry).is_err() {
                 tally.fault(UNREACHED);
                 continue;
             }
             taken = true;
             tally.event.traffic.remote.written += 1;
-            if let Some(key) = key.filter(|key| *key != lies) {
-                let _ = to.put_alias(&key, &lies);
+            for name in others {
+                let _ = to.put_alias(name, lies);
             }
             if let Some(learned) = learned {
                 let noted = self.note_in(&to, learned.manifest, learned.key, &learned.footprint);

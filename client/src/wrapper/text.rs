@@ -23,7 +23,7 @@ impl Setting<'_> {
         if self.config.remote_only {
             return false;
         }
-        let Some(hit) = self.find_locally(store, &known.probes(), tally) else { return false };
+        let Some(hit) = self.find_locally(store, known, tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
         if delivered {
             tally.event.traffic.preprocessed = Looked::Found;
@@ -44,7 +44,7 @@ impl Setting<'_> {
         mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
     ) -> bool {
-        let Some(hit) = self.find_on_ring(link.as_deref_mut(), &known.probes(), tally) else { return false };
+        let Some(hit) = self.find_on_ring(link.as_deref_mut(), known, tally) else { return false };
         let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
         if delivered {
             tally.event.traffic.preprocessed = Looked::Found;
@@ -90,7 +90,7 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<Learned> {
         let direct = direct?;
-        let shared = known.free() == Some(hit.key);
+        let shared = known.is_shared(hit.key);
         let Ok(learned) = self.learn(direct, known, shared) else {
             tally.fault("lookup_not_explained");
             return None;

@@ -42,10 +42,11 @@ options:
 fmt:
     cargo fmt --all
 
-# a thousand sampled compiles of real sources, with and without dccache
+# a thousand sampled compiles of real sources, and as many edits of their blanks and comments, with and without dccache
 differential:
     cargo build --workspace
     cargo test -p dccache-tests --test sampler -- --ignored --nocapture
+    cargo test -p dccache-tests --test tokens -- --ignored --nocapture
 
 # a long stream of edits and commands, with ccache beside dccache
 oracle:

@@ -7,6 +7,8 @@
 
 #[path = "mutants/build.rs"]
 mod build;
+#[path = "mutants/layout.rs"]
+mod layout;
 #[path = "mutants/rules.rs"]
 mod rules;
 #[path = "mutants/table.rs"]

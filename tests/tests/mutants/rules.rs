@@ -30,7 +30,7 @@ const DRAFT: &str = "client/src/invocation/draft.rs";
 const WRAPPER: &str = "client/src/wrapper/mod.rs";
 const STAMP: &str = "client/src/toolchain/stamp.rs";
 
-const fn rule(
+pub(crate) const fn rule(
     name: &'static str,
     file: &'static str,
     lead: &'static str,

@@ -37,6 +37,7 @@ pub(crate) const fn unit(name: &'static str) -> Test {
 }
 
 const PREPROCESSED: Test = golden("every_field_reaches_the_preprocessed_key");
+const TOKENS: Test = golden("every_field_reaches_the_key_of_the_tokens");
 const DIRECT: Test = golden("every_field_reaches_the_direct_key");
 const SEALED: Test = golden("everything_reaches_the_name_of_a_sealed_record");
 const OWNERS: Test = golden("what_a_key_is_made_from_reaches_more_of_it_than_its_owners");
@@ -67,7 +68,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 /// All of them.
-pub(crate) const MUTANTS: &[&[Mutant]] = &[ENCODED, COLLECTED, super::rules::RULES];
+pub(crate) const MUTANTS: &[&[Mutant]] = &[ENCODED, COLLECTED, super::rules::RULES, super::layout::LAYOUT];
 
 /// The encoding.
 #[rustfmt::skip]
@@ -130,6 +131,8 @@ const ENCODED: &[Mutant] = &[
     field("absent", "", "encoder.set(Field::Absent, absent.iter().map(RootPath::encoded).collect());", DIRECT),
     field("raw digests", "", "encoder.list(Field::RawDigests, raw.iter().map(Digest::as_bytes));", PREPROCESSED),
     field("text", "", "encoder.chunks(Field::Text, text);", PREPROCESSED),
+    field("forms of files", "", "encoder.list(Field::FileForms, files.iter().map(FileForm::encoded));", TOKENS),
+    field("text beside forms of files", "", "encoder.chunks(Field::Text, pieces);", TOKENS),
     field("sealed arguments", "", "encoder.list(Field::Arguments, argv);", SEALED),
     field("sealed working directory", "", "encoder.field(Field::WorkingDirectory, working_directory);", SEALED),
     field("sealed environment", "\n    ", "encoder.set(Field::Environment, pairs.collect());", SEALED),
@@ -153,5 +156,5 @@ const COLLECTED: &[Mutant] = &[
     gathered("gathered working directory", "working_directory: ", "&working_directory", "&RootPath::Absolute(Vec::new())", MANIFEST),
     gathered("gathered include directories", "include_directories: ", "directories", "&[][..]", MANIFEST),
     gathered("gathered include environment", "include_environment: ", "&invocation.environment.include", "&[][..]", MANIFEST),
-    gathered("gathered raw digests", "preprocessed_base(common, &pieces, ", "ingredients.raw", "&[][..]", AROUND),
+    gathered("gathered raw digests", "preprocessed_base(common, pieces, ", "ingredients.raw", "&[][..]", AROUND),
 ];

@@ -248,3 +248,23 @@ fn a_server_is_refused_with_advice() {
         assert!(support::text(&output.stderr).contains("dccache join"), "{storage}");
     }
 }
+
+#[test]
+fn an_edited_comment_costs_another_user_no_compile() {
+    let users = Users::new();
+    let words = ["gcc", "-O2", "-c", "a.c"];
+    let write =
+        |note: &str| users.switched.place.write("a.c", format!("int f(void) {{ return 3; }} {note}\n"));
+    write("// three");
+    let (plain, _) = users.compile("one", &[], &words);
+    write("/* edited */");
+    let found: &[(&str, u64)] =
+        &[("preprocessed_cache_hit", 1), ("remote_storage_hit", 1), ("cache_miss", 0)];
+    let (object, counts) = users.compile("two", &[], &words);
+    assert_eq!(object, plain);
+    assert_has(&counts, found);
+    // Whoever finds it so gives it a name by what it reads, for all.
+    let (object, counts) = users.compile("three", &[], &words);
+    assert_eq!(object, plain);
+    assert_has(&counts, &[("direct_cache_hit", 1), ("remote_storage_hit", 1), ("cache_miss", 0)]);
+}

@@ -289,4 +289,19 @@ mod tests {
         assert_eq!(judged(CompilerKind::Clang, "-O2 -w -c a.c"), Some(Shows::Compiler));
         assert_eq!(judged(CompilerKind::Clangxx, "-O2 -w -c a.cc"), Some(Shows::Compiler));
     }
+
+    #[test]
+    fn words_that_a_file_adds_speak_against_it() {
+        let tree = Tree::new();
+        tree.write(b"a.c", b"");
+        let mut invocation = tree.compile(CompilerKind::Gcc, &words(&["gcc", "-O2", "-c", "a.c"]));
+        let typed = words(&["-O2", "-c", "a.c"]);
+        let files = crate::invocation::Disk::new(std::path::Path::new("/"));
+        let scan = |words| crate::invocation::arguments::scan(words, CompilerKind::Gcc, &files);
+        assert_eq!(shows(&invocation, &[], &scan(&typed)), None);
+        let added = words(&["-O0"]);
+        assert_eq!(shows(&invocation, &scan(&added), &scan(&typed)), Some(Shows::Added));
+        invocation.plugins.push(Default::default());
+        assert_eq!(shows(&invocation, &[], &scan(&typed)), Some(Shows::Added));
+    }
 }

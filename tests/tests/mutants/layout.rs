@@ -17,6 +17,7 @@ const SHOWS: Test = tokens("an_edit_that_shows_gives_what_the_compiler_gives_now
 const DOUBT: Test = tokens("an_edit_in_doubt_is_compiled");
 const BESIDE: Test = tokens("what_acts_beside_the_tokens_is_compiled");
 const COMMAND: Test = unit("invocation::layout::tests::each_rule_about_the_command_speaks_for_itself");
+const ADDED: Test = unit("invocation::layout::tests::words_that_a_file_adds_speak_against_it");
 const SEEN: Test = unit("keying::layout::tests::each_rule_about_the_text_speaks_for_itself");
 const APART: Test = unit("cpp::tokens::tests::tokens_that_differ_have_another_form");
 const SPACES: Test =
@@ -29,8 +30,8 @@ const ROOM: Test = unit("cpp::tokens::tests::the_room_that_gcc_needs_for_columns
 #[rustfmt::skip]
 pub(crate) const LAYOUT: &[Mutant] = &[
     // What the command says.
-    rule("layout: clang's columns", LINE, "(", "asked.kind.is_clang()", "false", SHOWS),
-    rule("layout: other languages", LINE, "(", "!matches!(language, Language::C | Language::Cxx)", "false", DOUBT),
+    rule("layout: clang's columns", LINE, "(", "invocation.kind.is_clang()", "false", SHOWS),
+    rule("layout: other languages", LINE, "(", "!matches!(invocation.language, Language::C | Language::Cxx)", "false", DOUBT),
     rule("layout: outputs beside code", LINE, "(", "!line.makes_code_alone()", "false", DOUBT),
     rule("layout: positions", LINE, "(", "facts.leaks_directory || facts.leaks_output", "false", SHOWS),
     rule("layout: no optimisation", LINE, "(", "!line.is_optimized()", "false", DOUBT),
@@ -40,7 +41,8 @@ pub(crate) const LAYOUT: &[Mutant] = &[
     rule("layout: warnings that nobody looked at", LINE, "|(entry, _)| ", "entry.class == Class::TokenWarning", "true", COMMAND),
     rule("layout: what becomes an error", LINE, "Some(name) => ", "[b\"-W\", name].concat()", "name.iter().take(0).copied().chain(*b\"-Wno-\").collect()", SHOWS),
     rule("layout: pedantry under -w", LINE, "return ", "warnings.all(|word| word.starts_with(b\"-W\") || MUTES.contains(&word))", "true", DOUBT),
-    rule("layout: variables that compare", LINE, "(", "environment.compares_debug()", "false", BESIDE),
+    rule("layout: words that a file adds", LINE, "(", "!added.is_empty() || !invocation.plugins.is_empty()", "false", ADDED),
+    rule("layout: variables that compare", LINE, "(", "invocation.environment.compares_debug()", "false", BESIDE),
 
     // What the text says.
     rule("layout: messages of the preprocessor", TEXT, "(", "!ingredients.messages.is_empty()", "false", SEEN),

@@ -3,9 +3,9 @@
 //! They count as if they had been typed, but only those of which no file, output or text hangs on where they stand; whatever else such a file
 //! says leaves the call alone. The preprocessor's command does not repeat them, since the driver reads the files then, too.
 
-use super::arguments::{Argument, Class};
+use super::arguments::{self, Argument, Class};
 use super::reason::{Bypass, Reason};
-use super::{CompilerKind, IncludeKind};
+use super::{CompilerKind, Files, IncludeKind};
 use serde::{Deserialize, Serialize};
 
 /// What files make a driver add to a command.
@@ -22,12 +22,17 @@ const EVER_DIFFERING: [&[u8]; 8] =
     [b"fdiagnostics-color=always", b"MD", b"MF", b"MT", b"Wa,--MD,", b"E", b"fpch-preprocess", b"###"];
 
 impl Configured {
-    /// Refuses words that a file may not add.
-    pub(super) fn check(added: &[Argument<'_>], kind: CompilerKind) -> Result<(), Bypass> {
-        let bad = added.iter().find(|argument| !may_be_configured(argument, kind));
-        bad.map_or(Ok(()), |argument| {
-            Err(Bypass::new(Reason::UnsupportedCompilerOption, argument.words.join(&b' ')))
-        })
+    /// Understands its words, and refuses those that a file may not add.
+    pub(super) fn arguments(
+        &self,
+        kind: CompilerKind,
+        files: &dyn Files,
+    ) -> Result<Vec<Argument<'_>>, Bypass> {
+        let added = arguments::scan(&self.words, kind, files);
+        match added.iter().find(|argument| !may_be_configured(argument, kind)) {
+            Some(bad) => Err(Bypass::new(Reason::UnsupportedCompilerOption, bad.words.join(&b' '))),
+            None => Ok(added),
+        }
     }
 
     /// Refuses conditions that hold for only one of the compile's and the preprocessor's command: its text would then be another one's.

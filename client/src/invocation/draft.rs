@@ -29,8 +29,7 @@ pub(super) fn plan(
     let argv = response::expand(rest, command.kind, files)?;
     let arguments = arguments::scan(&argv, command.kind, files);
     let stage = stage(&arguments, command)?;
-    let added = arguments::scan(&configured.words, command.kind, files);
-    Configured::check(&added, command.kind)?;
+    let added = configured.arguments(command.kind, files)?;
     let mut draft = Draft::default();
     added.iter().chain(&arguments).try_for_each(|argument| draft.take(argument))?;
     let (source, language) = draft.source(&arguments, command, files)?;
@@ -77,8 +76,7 @@ pub(super) fn plan(
         include_directories: draft.include_directories,
         environment,
     };
-    let layout = layout::shows(&invocation, &added, &arguments);
-    Ok(Invocation { layout, ..invocation })
+    Ok(layout::judged(invocation, &added, &arguments))
 }
 
 /// Finds out what the call makes, before any single option is judged: an odd option of a link is still a link.

@@ -123,12 +123,17 @@ const GROUPS: &[(&[&str], &[&str])] = &[
     (&["-Wextra", "-W", "--extra-warnings"], &["implicit-fallthrough", "empty-body"]),
 ];
 
-/// Returns the first rule by which a command alone speaks against it; `added` are words that a file can add to it.
-pub(super) fn shows(
-    invocation: &Invocation,
+/// Notes in an invocation what [`shows`] says.
+pub(super) fn judged(
+    invocation: Invocation,
     added: &[Argument<'_>],
     arguments: &[Argument<'_>],
-) -> Option<Shows> {
+) -> Invocation {
+    Invocation { layout: shows(&invocation, added, arguments), ..invocation }
+}
+
+/// Returns the first rule by which a command alone speaks against it; `added` are words that a file can add to it.
+fn shows(invocation: &Invocation, added: &[Argument<'_>], arguments: &[Argument<'_>]) -> Option<Shows> {
     let line = Line { invocation, arguments };
     let facts = invocation.facts;
     let rules = [

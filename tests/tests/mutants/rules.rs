@@ -26,6 +26,7 @@ const OPTIONS_OF: &str = "client/src/toolchain/discover/options.rs";
 const PLUGINS: &str = "client/src/invocation/plugins.rs";
 const CAPTURE: &str = "client/src/wrapper/capture.rs";
 const DECLARED: &str = "client/src/keying/declared.rs";
+const CONFIGURABLE: &str = "client/src/invocation/configured.rs";
 const DRAFT: &str = "client/src/invocation/draft.rs";
 const WRAPPER: &str = "client/src/wrapper/mod.rs";
 const STAMP: &str = "client/src/toolchain/stamp.rs";
@@ -227,7 +228,7 @@ pub(crate) const RULES: &[Mutant] = &[
 
     // Options that drivers take from files.
     rule("words that a file adds", WRAPPER, "Ok(configured) => ", "understood(configured)?", "invocation", specs("directories_that_an_unasked_configuration_maps_away_are_no_other_checkouts")),
-    rule("words that a file may not add", DRAFT, "", "Configured::check(&added, command.kind)?;", "", ADDED),
+    rule("words that a file may not add", CONFIGURABLE, "|argument| ", "!may_be_configured(argument, kind)", "false", ADDED),
     rule("conditions on what the preprocessor is not told", DRAFT, "", "configured.check_conditions(&argv, preprocessor.as_deref())?;", "", ADDED),
     rule("places of specs", OPTIONS_OF, "", "self.tried.extend(tried);", "", specs("specs_that_others_take_in_count_and_so_does_where_they_could_appear")),
     rule("places of configuration files", DISCOVER, "", "found.guard_configurations(call, &fixed)?;", "", specs("a_configuration_read_unasked_counts_from_the_moment_that_it_appears")),

@@ -241,7 +241,6 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("plugins are never sealed", LEARN, "let plain = plain && ", "!self.invocation.facts.plugin", "true", PLUGIN),
 
     // What the user declares.
-    rule("what is declared of coverage notes", DECLARED, "", "declared.push(\"gcno_cwd\".to_owned());", "", NOTES),
     rule("counters beside coverage notes", DECLARED, "facts.coverage && ", "!facts.beyond_notes", "true", NOTES),
     rule("sources in coverage notes", CAPTURE, "let content = if declared { ", "without(content, places.working_directory)", "Vec::new()", NOTES),
 

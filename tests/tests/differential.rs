@@ -121,6 +121,12 @@ fn plain_cold_warm_and_ring_agree_on_every_output_of_three_code_bases() {
     let compiled = plain.iter().filter(|outputs| outputs.code == Some(0)).count() as u64;
     println!("{} commands, {compiled} of them compile", cases.len());
     assert!(compiled > 50, "too few units compile to prove anything: {compiled}");
-    assert_eq!(count(&first, "/hits/local"), compiled);
+    // What cannot be stored by the lists of what it reads is preprocessed, and stored, the next time.
+    let stats = first.json(&["stats", "--json"]).unwrap();
+    let reasons = stats["not_stored"].as_object().unwrap();
+    let unlisted: u64 = reasons.values().filter_map(serde_json::Value::as_u64).sum();
+    println!("not stored at first: {reasons:?}");
+    assert!(unlisted <= compiled / 10, "{stats}");
+    assert_eq!(count(&first, "/hits/local") + unlisted, compiled, "{stats}");
     assert_eq!(count(&second, "/hits/ring"), compiled);
 }

@@ -37,7 +37,8 @@ fn assert_outage_is_paid_once(site: &mut Site, nodes: u64, first_reasons: &[&str
     let waited: u64 = first_reasons.iter().map(|name| site.faults(name)).sum();
     let spared = site.faults("ring_breaker_open");
     assert!((1..=most).contains(&waited), "{waited} of at most {most} waited: {stats}");
-    assert_eq!(waited + spared, LOOK_UPS, "{stats}");
+    // One by what it reads for each, and one by its text for each that was preprocessed.
+    assert!((UNITS as u64..=LOOK_UPS).contains(&(waited + spared)), "{stats}");
 }
 
 #[test]

@@ -18,7 +18,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Names that are looked at one by one before their directory is listed: opening, listing and closing it costs as much.
-const WORTH_LISTING: u32 = 6;
+const WORTH_LISTING: u64 = 6;
+
+/// For each of this many bytes of the directory one name more: some entries, which take as long to read as one look.
+const BYTES_A_LOOK: u64 = 256;
 
 /// Most entries of a directory that is listed: more than any of headers has, and most of objects; reading them takes some ms.
 const ENTRIES_MAX: usize = 1 << 14;
@@ -51,7 +54,7 @@ struct Directory {
 #[derive(Debug)]
 enum Names {
     /// Not listed yet; how many were looked for.
-    Asked(u32),
+    Asked(u64),
     /// All of them, in lower case.
     Listed(HashSet<Vec<u8>>),
     /// There is no such directory.
@@ -84,7 +87,8 @@ impl Directories {
         self.with(directory, |found| {
             if let Names::Asked(count) = &mut found.names {
                 *count += 1;
-                if *count <= WORTH_LISTING {
+                let size = found.stamp.map_or(0, |stamp| stamp.size);
+                if *count <= WORTH_LISTING + size / BYTES_A_LOOK {
                     return false;
                 }
                 let place = self.place(directory);
@@ -249,7 +253,8 @@ mod tests {
     use std::fs;
 
     fn ask_often(directories: &Directories, directory: &str) {
-        (0..=WORTH_LISTING).for_each(|number| {
+        let size = std::fs::metadata(directories.place(directory.as_bytes())).map_or(0, |found| found.len());
+        (0..=WORTH_LISTING + size / BYTES_A_LOOK).for_each(|number| {
             directories.lack(format!("{directory}/none-{number}").as_bytes());
         });
     }

@@ -51,18 +51,19 @@ impl Machine {
         triple.ours(self.workstation.command(), checkout)
     }
 
-    /// Compiles again what was stored as `expected`: the same bytes, but for files that vary where the compiler has run again.
+    /// Compiles again what was stored: the same bytes, but for files that vary where the compiler has run again. Returns what is stored now.
     fn again(
         &self,
         what: &str,
         (triple, checkout): (&Triple<'_>, &Checkout),
         stored: Stored<'_>,
         found: &mut Findings,
-    ) {
+    ) -> Seen {
         let before = triple.varies.then(|| self.hits());
         let seen = self.ours(triple, checkout);
         let compiled = before.is_some_and(|before| self.hits() == before);
         found.compare(what, stored.0, &seen, if compiled { stored.1 } else { &[] });
+        if compiled { seen } else { stored.0.clone() }
     }
 
     /// Compares everything for one triple and returns what differed.
@@ -73,13 +74,13 @@ impl Machine {
         let varying = if triple.varies { plain.varying(&triple.plain(one)) } else { Vec::new() };
         let cold = self.ours(triple, one);
         found.compare("cold", &plain, &cold, &varying);
-        self.again("warm", (triple, one), (&cold, &varying), &mut found);
+        let stored = self.again("warm", (triple, one), (&cold, &varying), &mut found);
         let touched = touch_unrelated(one, triple.unit, dice);
-        self.again(touched, (triple, one), (&cold, &varying), &mut found);
+        let stored = self.again(touched, (triple, one), (&stored, &varying), &mut found);
         if dice.below(2) == 0 {
             self.check_second(triple, two, (one.root(), &varying), &mut found);
         } else {
-            self.check_edit(triple, one, (&cold, &varying), dice, &mut found);
+            self.check_edit(triple, one, (&stored, &varying), dice, &mut found);
         }
         found.0.iter().map(|what| format!("{triple}\n  {what}")).collect()
     }

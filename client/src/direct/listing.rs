@@ -253,7 +253,7 @@ mod tests {
     use std::fs;
 
     fn ask_often(directories: &Directories, directory: &str) {
-        let size = std::fs::metadata(directories.place(directory.as_bytes())).map_or(0, |found| found.len());
+        let size = fs::metadata(directories.place(directory.as_bytes())).map_or(0, |found| found.len());
         (0..=WORTH_LISTING + size / BYTES_A_LOOK).for_each(|number| {
             directories.lack(format!("{directory}/none-{number}").as_bytes());
         });

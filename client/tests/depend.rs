@@ -17,7 +17,9 @@ fn started(place: &Place, variables: &[(&str, &str)], words: &[&str]) -> Vec<Str
     assert!(output.status.success(), "strace is needed here: {}", text(&output.stderr));
     let trace = fs::read_to_string(&log).unwrap();
     fs::remove_file(&log).unwrap();
-    let calls = trace.lines().filter(|line| line.contains("execve(\"") && line.ends_with("= 0"));
+    let calls = trace.lines().filter(|line| {
+        line.contains("execve(\"") && (line.ends_with("= 0") || line.ends_with("<unfinished ...>"))
+    });
     let names = calls.map(|line| line.split('"').nth(1).unwrap().rsplit('/').next().unwrap().to_owned());
     names.skip(1).collect()
 }

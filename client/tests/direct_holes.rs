@@ -392,26 +392,6 @@ fn questions_for_headers_that_are_put_together_are_noticed() {
 }
 
 #[test]
-fn includes_that_odd_bytes_hide_from_a_search_are_noticed() {
-    let long = format!("#include \"sub/x.h\"\n#/*{}*/include <x.h>\n", "-".repeat(5000));
-    let zero = "#include \"sub/x.h\"\n\0#include <x.h>\n".to_owned();
-    for source in [&long, &zero] {
-        assert_noticed(
-            "gcc",
-            &["-w", "-Ii", "-Isub", "-c", "x.c"],
-            |place| {
-                place.write("i/keep", "");
-                place.write("sub/x.h", "extern int v;\n");
-                place.write("x.c", source);
-            },
-            |place| {
-                place.write("i/x.h", "int added;\n");
-            },
-        );
-    }
-}
-
-#[test]
 fn a_precompiled_header_for_the_next_one_of_the_source_is_noticed() {
     assert_noticed(
         "gcc",
@@ -424,19 +404,4 @@ fn a_precompiled_header_for_the_next_one_of_the_source_is_noticed() {
         },
         |place| fs::rename(place.file("kept"), place.file("j/h.h.gch")).unwrap(),
     );
-}
-
-#[test]
-fn a_time_of_many_parts_and_a_question_for_times_behind_a_long_comment_are_seen() {
-    use dccache::cpp::FileFacts;
-    let facts = |text: &str| FileFacts::scan(text.as_bytes());
-    for text in ["C(__TIM,E_,_)", "__DA", "C(__TI, ME__)", "__TIME??/\n__"] {
-        assert!(facts(text).time, "{text}");
-    }
-    let comment = format!("#pragma GCC /*{}*/ dependency \"x\"", "-".repeat(5000));
-    for text in [comment.as_str(), "#pragma GCC depend\\\nency \"x\"", "#pragma GCC depend??/\nency \"x\""] {
-        assert!(facts(text).pragma_dependency, "{text}");
-    }
-    assert!(facts("#em\\\nbed \"x\"").embed);
-    assert_eq!(facts("int __TIMESIZE; // E__x, date, time"), FileFacts::default());
 }

@@ -159,3 +159,19 @@ fn a_source_in_another_character_set_is_left_alone_unless_its_bytes_are_ascii() 
         place.assert_differential("gcc", &[&set, "-c", "x.c"], &["x.o"]);
     }
 }
+
+#[test]
+fn includes_that_odd_bytes_hide_from_a_search_are_noticed() {
+    let long = format!("#include \"sub/x.h\"\n#/*{}*/include <x.h>\n", "-".repeat(5000));
+    let zero = "#include \"sub/x.h\"\n\0#include <x.h>\n".to_owned();
+    for source in [long, zero] {
+        let place = Place::new();
+        place.write("i/keep", "");
+        place.write("sub/x.h", "extern int v;\n");
+        place.write("x.c", source);
+        assert_noticed("gcc", &["-w", "-Ii", "-Isub", "-c", "x.c"], &place, |place| {
+            place.write("i/x.h", "int added;\n");
+            "0"
+        });
+    }
+}

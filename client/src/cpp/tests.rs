@@ -184,3 +184,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_time_of_many_parts_and_a_question_for_times_behind_a_long_comment_are_seen() {
+    let facts = |text: &str| FileFacts::scan(text.as_bytes());
+    for text in ["C(__TIM,E_,_)", "__DA", "C(__TI, ME__)", "__TIME??/\n__"] {
+        assert!(facts(text).time, "{text}");
+    }
+    let comment = format!("#pragma GCC /*{}*/ dependency \"x\"", "-".repeat(5000));
+    for text in [comment.as_str(), "#pragma GCC depend\\\nency \"x\"", "#pragma GCC depend??/\nency \"x\""] {
+        assert!(facts(text).pragma_dependency, "{text}");
+    }
+    assert!(facts("#em\\\nbed \"x\"").embed);
+    assert_eq!(facts("int __TIMESIZE; // E__x, date, time"), FileFacts::default());
+}

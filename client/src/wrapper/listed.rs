@@ -105,15 +105,7 @@ impl Setting<'_> {
     /// Only gcc with the GNU assembler is asked: nothing names the files of `.incbin` in clang's own assembler, and with link-time
     /// optimisation there is none. Short lists (`-MMD`) lack headers that decide the object.
     pub(super) fn lists(&self, direct: &Direct) -> Option<Lists> {
-        let wanted = match self.config.depend_mode {
-            DependUse::Always => true,
-            DependUse::Never => false,
-            DependUse::Auto => !self.text_serves_others(direct) && !self.preprocessing_pays(),
-        };
-        if !wanted || self.config.read_only || self.config.recache || self.config.remote_only {
-            return None;
-        }
-        if self.needs_the_text(direct) || !can_be_listed_to() {
+        if self.config.read_only || self.config.recache || self.config.remote_only {
             return None;
         }
         let invocation = &self.invocation;
@@ -130,7 +122,16 @@ impl Setting<'_> {
             && self.config.prefix_command.is_empty()
             && !self.arguments.iter().any(handed_on)
             && !invocation.depend.as_ref().is_some_and(short);
-        if !fit {
+        if !fit || self.needs_the_text(direct) || !can_be_listed_to() {
+            return None;
+        }
+        // Asked last, since it counts.
+        let wanted = match self.config.depend_mode {
+            DependUse::Always => true,
+            DependUse::Never => false,
+            DependUse::Auto => !self.text_serves_others(direct) && !self.preprocessing_pays(),
+        };
+        if !wanted {
             return None;
         }
         let compiler = in_memory()?;

@@ -144,6 +144,8 @@ impl Setting<'_> {
         }
     }
 
+    /// Whether builds may write in a directory: it is spelled from here, lies below the root, or this user may write there. Root may everywhere, and installs
+    /// below `/usr` between builds only.
     fn is_own(&self, name: &[u8]) -> bool {
         let beneath = name.first() != Some(&b'/') || name.starts_with(&self.root);
         beneath || (!name.starts_with(b"/usr/") && access(self.path(name), Access::WRITE_OK).is_ok())

@@ -12,6 +12,9 @@ use std::process::{Command, Output, Stdio};
 /// The binary under test.
 pub const DCCACHE: &str = env!("CARGO_BIN_EXE_dccache");
 
+/// Makes a compile with gcc list what it reads, in place of a preprocessor run.
+pub const ALWAYS: (&str, &str) = ("DCCACHE_DEPEND_MODE", "true");
+
 /// Moves the clock by which stamps are old enough to be trusted, so that no test waits for that.
 pub const LATER: (&str, &str) = ("DCCACHE_TEST_CLOCK_OFFSET_MS", "60000");
 

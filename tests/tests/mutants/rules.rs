@@ -50,6 +50,10 @@ const fn depend(name: &'static str) -> Test {
     Test { package: "dccache", target: "depend", name }
 }
 
+const fn ways(name: &'static str) -> Test {
+    Test { package: "dccache", target: "ways", name }
+}
+
 const fn taken(name: &'static str) -> Test {
     Test { package: "dccache", target: "precompiled", name }
 }
@@ -159,13 +163,13 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("file systems that show not all", LISTING, "&& ", "!RELIABLE.contains(&(system.f_type as u64))", "false", unit("direct::listing::tests::what_cannot_be_listed_for_certain_is_looked_at_by_itself")),
 
     // What stays while the compiler runs.
-    rule("absent names were absent before", MOVING, "", "direct.before.lacked(*identity, first)", "true", depend("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
-    rule("directories that changed since", MOVING, "match ", "stamp.is_before(self.start)", "true", depend("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
-    rule("ways to what is only asked for", LEARN, "let stayed = ", "self.led_there(direct, proof.more.iter().map(Vec::as_slice), start)", "true", depend("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
-    rule("directories that are still the same", MOVING, "", "self.before.stay()", "true", depend("a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed")),
+    rule("absent names were absent before", MOVING, "", "direct.before.lacked(*identity, first)", "true", ways("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
+    rule("directories that changed since", MOVING, "match ", "stamp.is_before(self.start)", "true", ways("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
+    rule("ways to what is only asked for", LEARN, "let stayed = ", "self.led_there(direct, proof.more.iter().map(Vec::as_slice), start)", "true", ways("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
+    rule("directories that are still the same", MOVING, "", "self.before.stay()", "true", ways("a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed")),
     rule("times without a part of a second", STAMP, "0 => ", "time.saturating_add(SECOND) <= start", "time < start", unit("toolchain::stamp::tests::a_time_without_a_part_of_a_second_can_be_any_within_it")),
     rule("a file of the source's name", LISTED, "", "stands_alone && name == last_part(source)", "name == last_part(source)", depend("a_file_of_the_sources_own_name_that_the_assembler_reads_is_noticed")),
-    rule("a list that only looks like ours", LISTED, "", "(own.dev(), own.ino()) == (named.dev(), named.ino())", "true", depend("lists_are_not_written_into_what_only_looks_like_ours")),
+    rule("a list that only looks like ours", LISTED, "", "(own.dev(), own.ino()) == (named.dev(), named.ino())", "true", Test { package: "dccache", target: "lists_faults", name: "lists_are_not_written_into_what_only_looks_like_ours" }),
     rule("directives that name a file", LISTED, "", "inputs.files.iter().filter_map(|input| input.content.as_deref()).any(names_another_file)", "false", depend("what_cannot_be_stored_by_lists_is_preprocessed_from_then_on")),
     rule("what the assembler reads", LISTED, "", "self.check_assembler_list(lists, direct)?;", "", depend("what_the_assembler_reads_is_not_stored_however_it_is_written")),
     rule("commands that need the text", LISTED, "if ", "self.needs_the_text(direct)", "false", depend("what_cannot_be_stored_by_lists_is_preprocessed_from_then_on")),
@@ -197,7 +201,7 @@ pub(crate) const RULES: &[Mutant] = &[
 
     // What the search for headers tried.
     rule("questions that are put together", SPELLING, "", "pasted.then_some(\"a part of __has_include\")", "None", holes("questions_for_headers_that_are_put_together_are_noticed")),
-    rule("bytes that compilers skip", SPELLING, "", "find(content, b\"??/\").is_some() || memchr::memchr(0, content).is_some()", "false", holes("includes_that_odd_bytes_hide_from_a_search_are_noticed")),
+    rule("bytes that compilers skip", SPELLING, "", "find(content, b\"??/\").is_some() || memchr::memchr(0, content).is_some()", "false", odd("includes_that_odd_bytes_hide_from_a_search_are_noticed")),
     rule("names in directives", PROVE, "", "self.include(spelling, Some(file.path))?;", "", PROBED),
     rule("what cannot be read off", PROVE, "if let Some(what) = ", "spellings.opaque", "None", QUESTIONS),
     rule("questions", PROVE, "", "self.query(spelling, file.path)?;", "", ASKED),

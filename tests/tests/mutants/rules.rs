@@ -172,7 +172,7 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("a list that only looks like ours", LISTED, "", "(own.dev(), own.ino()) == (named.dev(), named.ino())", "true", Test { package: "dccache", target: "lists_faults", name: "lists_are_not_written_into_what_only_looks_like_ours" }),
     rule("directives that name a file", LISTED, "", "inputs.files.iter().filter_map(|input| input.content.as_deref()).any(names_another_file)", "false", depend("what_cannot_be_stored_by_lists_is_preprocessed_from_then_on")),
     rule("what the assembler reads", LISTED, "", "self.check_assembler_list(lists, direct)?;", "", depend("what_the_assembler_reads_is_not_stored_however_it_is_written")),
-    rule("commands that need the text", LISTED, "if ", "self.needs_the_text(direct)", "false", depend("what_cannot_be_stored_by_lists_is_preprocessed_from_then_on")),
+    rule("commands that need the text", LISTED, "if !fit || ", "self.needs_the_text(direct)", "false", depend("what_cannot_be_stored_by_lists_is_preprocessed_from_then_on")),
 
     // When a stamp stands for a content.
     rule("a change of the inode makes young", STAMP, "", "self.mtime.max(self.ctime)", "self.mtime", sealed("what_is_too_young_is_never_sealed")),

@@ -336,7 +336,10 @@ fn sources_in_directories_and_headers_of_the_library_are_stored_by_lists() {
 #[test]
 fn a_file_of_the_sources_own_name_that_the_assembler_reads_is_noticed() {
     let place = Place::new();
-    place.write("src/c.c", "__asm__(\".section .rodata\\n.incbin \\\"c.c\\\"\\n.text\");\nint c;\n");
+    // The directive is put together where no search for words finds it.
+    let text = "#define P(a, b) a##b\n#define S(x) #x\n#define T(x) S(x)\n\
+        P(as, m)(\".section .rodata\\n.\" T(P(inc, bin)) \" \\\"c.c\\\"\\n.text\");\nint c;\n";
+    place.write("src/c.c", text);
     for content in ["one", "two"] {
         place.write("inc/c.c", content);
         let words = ["-Iinc", "-c", "src/c.c"];

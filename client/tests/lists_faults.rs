@@ -12,11 +12,15 @@ fn lists_are_not_written_into_what_only_looks_like_ours() {
     place.write("a.c", "int a;\n");
     place.write("w.c", "int w;\n");
     assert!(place.run(&["gcc", "-c", "w.c"]).status.success());
-    // Process numbers are other ones inside, and /proc still shows those outside.
+    // Process numbers are other ones inside, and /proc still shows those outside: ours, which has a file under each descriptor.
+    let files: Vec<fs::File> = (0..40).map(|_| tempfile::tempfile().unwrap()).collect();
+    let script = "echo $1 > /proc/sys/kernel/ns_last_pid && $2 gcc -c a.c; exit $?";
+    let before = (std::process::id() - 1).to_string();
     let mut command = place.command("unshare");
-    let output =
-        command.env(ALWAYS.0, ALWAYS.1).args(["-p", "-f", DCCACHE, "gcc", "-c", "a.c"]).output().unwrap();
+    command.env(ALWAYS.0, ALWAYS.1).args(["-p", "-f", "sh", "-c", script, "sh", &before, DCCACHE]);
+    let output = command.output().unwrap();
     assert!(output.status.success(), "unshare needs root here: {}", text(&output.stderr));
+    assert!(files.iter().all(|file| file.metadata().unwrap().len() == 0), "a list lies in a file of ours");
     let mut command = place.command(DCCACHE);
     command.env("DCCACHE_DEPEND_MODE", "false").args(["gcc", "-DX=1", "-c", "a.c"]);
     assert!(command.status().unwrap().success());

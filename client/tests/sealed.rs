@@ -245,3 +245,36 @@ fn what_no_stamp_stands_for_is_never_sealed() {
     assert_not_sealed(&place, &[LATER], &["gcc", "-I/proc/sys", "-Isecond", "-c", "b.c"]);
     assert!(place.stat("/hits/direct") >= 2, "they are found all the same: {}", place.explain());
 }
+
+#[test]
+fn a_record_whose_directory_changed_is_sealed_again_once_that_spares_looks() {
+    for compiler in compilers() {
+        let place = Place::new();
+        for directory in ["first", "second"] {
+            fs::create_dir(place.file(directory)).unwrap();
+        }
+        let names: Vec<String> = (0..40).map(|number| format!("name{number}.h")).collect();
+        names.iter().for_each(|name| drop(place.write(&format!("second/{name}"), "\n")));
+        let text: String = names.iter().map(|name| format!("#include <{name}>\n")).collect();
+        place.write("a.c", &(text + "int a;\n"));
+        let words = [compiler, "-Ifirst", "-Isecond", "-c", "a.c", "-o", "a.o"];
+        warm(&place, &[LATER], &words);
+        place.write("first/unrelated", "");
+        // Absent names that are looked at one by one.
+        let looks = || {
+            let trace = place.root().join("trace");
+            let mut strace = place.command("strace");
+            strace.args(["-qq", "-o"]).arg(&trace).args(["-e", "trace=%%stat", DCCACHE]).args(words);
+            assert!(strace.env(LATER.0, LATER.1).status().unwrap().success());
+            let trace = fs::read_to_string(&trace).unwrap();
+            trace.lines().filter(|line| line.contains("name") && line.contains("ENOENT")).count()
+        };
+        let hits = place.stat("/hits/direct");
+        assert!(looks() >= 40, "{compiler}");
+        let again = looks();
+        assert_eq!(again, 0, "{compiler}");
+        assert_eq!((place.stat("/hits/direct") - hits, records(&place)), (2, 1));
+        place.write("first/name7.h", "int from_the_first;\n");
+        assert_eq!(counted(&place, &[LATER], &words), (0, 1), "{compiler}: {}", place.explain());
+    }
+}

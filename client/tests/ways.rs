@@ -64,6 +64,11 @@ fn a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed() {
             place.write("v2/h.h", "#define N 2\n");
             place.write("a.c", "#include \"cur/h.h\"\nint n = N;\n");
         });
+        assert_change_noticed(mode, &["-Icur", "-c", "a.c"], "mv cur old && mv v2 cur", |place| {
+            place.write("cur/h.h", "#define N 1\n");
+            place.write("v2/h.h", "#define N 2\n");
+            place.write("a.c", "#include <h.h>\nint n = N;\n");
+        });
         // What the compiler read is gone when it is looked at, or is back again.
         for change in ["ln -sfn v2 cur", "ln -sfn v2 cur && ln -sfn v1 cur"] {
             assert_change_noticed(mode, &["-Icur", "-c", "a.c"], change, |place| {

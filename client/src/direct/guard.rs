@@ -127,6 +127,27 @@ impl<B: AsRef<[u8]>> Guards<B> {
         }
         standing
     }
+
+    /// Takes another stamp of each directory that has one by now and below which nothing appeared: settled at `now`, on a device whose stamps can be
+    /// `trusted`. Returns how many looks that spares the next time.
+    pub fn renew(
+        &mut self,
+        working_directory: &Path,
+        now: SystemTime,
+        trusted: impl Fn(u64) -> bool,
+    ) -> usize {
+        let mut spared = 0;
+        for guard in &mut self.guards {
+            let directory = place(working_directory, guard.directory.as_ref());
+            // Older than every look that follows.
+            let stamp = Stamp::of(&directory).filter(|stamp| stamp.is_settled(now) && trusted(stamp.device));
+            if stamp.is_some() && stamp != guard.stamp && all_absent(&directory, &guard.names) {
+                guard.stamp = stamp;
+                spared += guard.names.len();
+            }
+        }
+        spared
+    }
 }
 
 fn all_absent<B: AsRef<[u8]>>(directory: &Path, names: &[AbsentName<B>]) -> bool {
@@ -244,6 +265,23 @@ mod tests {
         fs::remove_file(place.path().join("a.h")).unwrap();
         std::os::unix::fs::symlink(outside.path().join("target.h"), place.path().join("a.h")).unwrap();
         assert_eq!(over(&["a.h"], place.path(), later()), None, "it leads somewhere");
+    }
+
+    #[test]
+    fn a_directory_that_changed_is_trusted_again_once_it_is_old() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("i")).unwrap();
+        let mut guards = over(&["i/b.h", "i/c.h", "d.h"], place.path(), later()).unwrap();
+        assert_eq!(guards.renew(place.path(), later(), |_| true), 0, "they stand");
+        fs::write(place.path().join("i/other.h"), "").unwrap();
+        assert_eq!(guards.renew(place.path(), SystemTime::now(), |_| true), 0, "it is young");
+        assert_eq!(guards.renew(place.path(), later(), |_| false), 0, "its stamps mean nothing");
+        assert_eq!(guards.standing(place.path()), Standing::Checked);
+        assert_eq!(guards.renew(place.path(), later(), |_| true), 2);
+        assert_eq!(guards.standing(place.path()), Standing::Unchanged);
+        fs::write(place.path().join("i/b.h"), "").unwrap();
+        assert_eq!(guards.renew(place.path(), later(), |_| true), 0, "a name appeared");
+        assert_eq!(guards.standing(place.path()), Standing::Broken);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod preprocess;
 mod run;
 
 pub use child::speak_as_ccache;
-pub use clock::{coarse_now_ns, local_date, local_time, wall_now};
+pub use clock::{Clocks, coarse_now_ns, local_date, local_time, wall_now};
 pub use death::{Ending, die_like};
 pub use dispositions::{ignore_sigpipe, is_ignored};
 pub use exec::{exec, standard_streams_are_open};

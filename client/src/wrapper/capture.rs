@@ -133,7 +133,7 @@ impl Setting<'_> {
         ];
         match checks.into_iter().find(|(holds, _)| !holds) {
             Some((_, reason)) => Err(reason),
-            None if known.inputs.modified(self.config.sloppiness).is_some() => Err("modified_input_file"),
+            None if known.inputs.modified(self.config.sloppiness) => Err("modified_input_file"),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use crate::cpp::{FileFacts, image_reader};
 use crate::direct::observe::read_regular;
 use crate::invocation::{Bypass, Reason};
 use crate::keying::root_path;
-use crate::process::coarse_now_ns;
+use crate::process::{Clocks, coarse_now_ns};
 use crate::toolchain::{Stamp, is_before};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::RootPath;
@@ -33,6 +33,8 @@ pub(super) struct Input {
 pub(super) struct Inputs {
     /// Start of the compile in ns since the Unix epoch, by the clock of file times.
     start: i64,
+    /// Both clocks at the start: a file that changes after the wall clock was set back looks older than the compile.
+    clocks: Clocks,
     pub(super) files: Vec<Input>,
     /// Device and inode of our standard input. The preprocessor had another one, so an input that is this very file (`/dev/stdin`) is
     /// not what it read.
@@ -57,7 +59,7 @@ impl Inputs {
     pub(super) fn begin() -> Self {
         let stdin = rustix::fs::fstat(rustix::stdio::stdin()).ok();
         let stdin = stdin.map(|stdin| (stdin.st_dev, stdin.st_ino));
-        Self { start: coarse_now_ns(), files: Vec::new(), stdin, facts: FileFacts::default() }
+        Self { start: coarse_now_ns(), clocks: Clocks::read(), files: Vec::new(), stdin, facts: FileFacts::default() }
     }
 
     /// Reads a regular file, spelled `name` and found at `path`, and returns its digest.
@@ -87,10 +89,10 @@ impl Inputs {
         self.start
     }
 
-    /// Returns the first file that changed since the start, or so shortly before that nobody can tell.
+    /// Tells whether a file changed since the start, or may have: shortly before it, or unseen while the wall clock was set back.
     ///
     /// Either time of an included file may be declared irrelevant: it is then only compared with what it was.
-    pub(super) fn modified(&self, sloppiness: Sloppiness) -> Option<&Path> {
+    pub(super) fn modified(&self, sloppiness: Sloppiness) -> bool {
         let young = |input: &Input| {
             let times = [
                 (input.stamp.mtime, sloppiness.include_file_mtime),
@@ -101,7 +103,7 @@ impl Inputs {
                 .any(|(time, declared)| !(is_before(*time, self.start) || *declared && input.included))
         };
         let holds = |input: &&Input| Stamp::of(&input.path) == Some(input.stamp) && !young(input);
-        self.files.iter().find(|input| !holds(input)).map(|input| input.path.as_path())
+        self.clocks.was_set_back() || !self.files.iter().all(|input| holds(&input))
     }
 
     /// Tells whether a file was written since the start.

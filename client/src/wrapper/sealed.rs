@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::direct::guard::Standing;
 use crate::direct::sealed::{Sealed, Terminal, name_of};
 use crate::home::Home;
+use crate::process::wall_now;
 use crate::stats::{Served, Traffic, Verdict};
 use crate::store::{Beside, Found, Side, Store};
 use dccache_protocol::codec::DecodeError;
@@ -13,6 +14,9 @@ use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+/// Least number of looks that a record which is written again must spare the next hit: it costs about as much as a hundred.
+const RENEWED_MIN: usize = 32;
 
 /// Names the record of a command as typed.
 pub(super) fn name(words: &[&OsStr], arguments: &[OsString], directory: &Path) -> SealedName {
@@ -47,16 +51,25 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Record {
         Beside::Damaged => return Record::Damaged,
     };
     match Sealed::read_own(&record) {
-        Ok(sealed) => serve_by(home, &store, &sealed, directory).map_or(Record::Nothing, Record::Served),
+        Ok(mut sealed) => match serve_by(home, &store, &sealed, directory) {
+            Some(Standing::Checked) => {
+                renew(&store, name, &mut sealed, directory);
+                Record::Served(0)
+            }
+            Some(_) => Record::Served(0),
+            None => Record::Nothing,
+        },
         // Another build's.
         Err(DecodeError::Version { .. }) => Record::Nothing,
         Err(_) => Record::Damaged,
     }
 }
 
-fn serve_by(home: &Home, store: &Store<'_>, sealed: &Sealed<&[u8]>, directory: &Path) -> Option<i32> {
+/// Returns how the guards of the record stood by which the command is served.
+fn serve_by(home: &Home, store: &Store<'_>, sealed: &Sealed<&[u8]>, directory: &Path) -> Option<Standing> {
     let mut tally = Tally::new(OsStr::from_bytes(sealed.compiler), directory);
-    if sealed.standing(directory) == Standing::Broken {
+    let standing = sealed.standing(directory);
+    if standing == Standing::Broken {
         return None;
     }
     let Found::Entry { entry, .. } = store.get(&sealed.entry) else { return None };
@@ -79,5 +92,15 @@ fn serve_by(home: &Home, store: &Store<'_>, sealed: &Sealed<&[u8]>, directory: &
         tally.event.traffic = Traffic::sealed();
         tally.finish(home, &Config::default(), Verdict::Hit(Served::DirectLocal));
     }
-    Some(0)
+    Some(standing)
+}
+
+/// Writes a record again whose directories changed without a name in them that matters, where that pays. A directory in which this command itself
+/// just wrote is young.
+fn renew(store: &Store<'_>, name: SealedName, sealed: &mut Sealed<&[u8]>, directory: &Path) {
+    let devices: Vec<u64> = sealed.stamps.iter().map(|(_, stamp)| stamp.device).collect();
+    let spared = sealed.guards.renew(directory, wall_now(), |device| devices.contains(&device));
+    if let Some(record) = (spared >= RENEWED_MIN).then(|| sealed.to_own_bytes()).flatten() {
+        let _ = store.put_side(Side::Sealed(name), &record);
+    }
 }

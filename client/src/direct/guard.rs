@@ -139,9 +139,13 @@ impl<B: AsRef<[u8]>> Guards<B> {
         let mut spared = 0;
         for guard in &mut self.guards {
             let directory = place(working_directory, guard.directory.as_ref());
-            // Older than every look that follows.
-            let stamp = Stamp::of(&directory).filter(|stamp| stamp.is_settled(now) && trusted(stamp.device));
-            if stamp.is_some() && stamp != guard.stamp && all_absent(&directory, &guard.names) {
+            // Older than the looks that follow.
+            let stamp = Stamp::of(&directory).filter(|found| found.is_settled(now) && trusted(found.device));
+            if stamp.is_none() || stamp == guard.stamp {
+                continue;
+            }
+            let still_absent = all_absent(&directory, &guard.names);
+            if still_absent {
                 guard.stamp = stamp;
                 spared += guard.names.len();
             }

@@ -59,7 +59,13 @@ impl Inputs {
     pub(super) fn begin() -> Self {
         let stdin = rustix::fs::fstat(rustix::stdio::stdin()).ok();
         let stdin = stdin.map(|stdin| (stdin.st_dev, stdin.st_ino));
-        Self { start: coarse_now_ns(), clocks: Clocks::read(), files: Vec::new(), stdin, facts: FileFacts::default() }
+        Self {
+            start: coarse_now_ns(),
+            clocks: Clocks::read(),
+            files: Vec::new(),
+            stdin,
+            facts: FileFacts::default(),
+        }
     }
 
     /// Reads a regular file, spelled `name` and found at `path`, and returns its digest.

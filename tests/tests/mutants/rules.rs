@@ -88,6 +88,7 @@ const CONFIGURED: Test = sealed("a_configuration_that_changes_appears_or_goes_is
 const VARIABLES: Test =
     unit("direct::sealed::tests::every_variable_that_enters_a_key_or_leads_to_a_bypass_is_in_the_name");
 const SLOTS: Test = unit("direct::digests::tests::a_digest_is_found_by_the_whole_stamp_only");
+const RENEWED: Test = unit("direct::guard::tests::a_directory_that_changed_is_trusted_again_once_it_is_old");
 const KNOWN: Test = unit("direct::observe::tests::a_known_stamp_spares_the_read_and_a_young_one_does_not");
 const PLUGIN: Test = plugins("a_plugin_of_gcc_changed_under_the_same_name_size_and_time_is_another_one");
 const NOTES: Test = Test {
@@ -124,11 +125,15 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("links to nowhere are looked at", GUARD, "", "!all_absent(working_directory, &self.singles)", "false", LINK),
     rule("a guard compares stamps", GUARD, "", "Stamp::of(&directory) == guard.stamp", "true", EARLIER),
     rule("a young directory guards nothing", GUARD, "|stamp| ", "stamp.is_settled(now)", "true", unit("direct::guard::tests::a_young_directory_is_looked_at_name_by_name")),
-    rule("names are looked at below another stamp", GUARD, "", "!all_absent(&directory, &guard.names)", "false", EARLIER),
+    rule("a renewed stamp is settled", GUARD, "|found| ", "found.is_settled(now)", "true", RENEWED),
+    rule("a renewed stamp means something", GUARD, "", "trusted(found.device)", "true", RENEWED),
+    rule("names are looked at below a renewed stamp", GUARD, "let still_absent = ", "all_absent(&directory, &guard.names)", "true", RENEWED),
+    rule("the wall clock is set back", "client/src/process/clock.rs", "", "now.wall - self.wall + ROUNDING < now.steady - self.steady", "false", unit("process::clock::tests::a_wall_clock_that_is_set_back_is_told_from_one_that_runs_or_is_set_forward")),
+    rule("names are looked at below another stamp", GUARD, "if ", "!all_absent(&directory, &guard.names)", "false", EARLIER),
     rule("names are looked at when guarded", GUARD, "if ", "!directories.hold(name, absence)", "false", APPEARS),
 
     // What a sealed record stands on.
-    rule("a record that is broken", SERVE, "", "sealed.standing(directory) == Standing::Broken", "false", EARLIER),
+    rule("a record that is broken", SERVE, "", "standing == Standing::Broken", "false", EARLIER),
     rule("stamps of files", STANDING, "", "Stamp::of(&path(file)) == Some(*stamp)", "true", CHANGES),
     rule("stamps of many files of a directory", STANDING, "", "Stamp::below(&directory, split(file.as_ref()).1) == Some(*stamp)", "true", unit("direct::standing::tests::every_file_is_looked_at_in_directories_that_are_opened_and_in_those_that_are_not")),
     rule("places", SEALED, "", "(found.device, found.inode) == (*device, *inode)", "true", ANOTHER),

@@ -6,7 +6,18 @@
 //! Source: C11 6.10.2, C++17 19.2 and 19.1 (`__has_include`), and GCC's manual on `#include_next` and `#import`.
 
 use crate::cpp::without_splices;
+use aho_corasick::{AhoCorasick, BuildError};
 use memchr::memmem::{find, find_iter};
+use std::sync::LazyLock;
+
+/// Words of the directives that name a file.
+const WORD: [&[u8]; 2] = [b"include", b"import"];
+
+/// What stands before the first of them in a question.
+const QUERY: &[u8] = b"__has_";
+
+/// Finds them in one pass. It cannot fail for two short words.
+static WORDS: LazyLock<Result<AhoCorasick, BuildError>> = LazyLock::new(|| AhoCorasick::new(WORD));
 
 /// Which search a name goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,9 +66,12 @@ impl Spellings {
     pub fn scan(content: &[u8]) -> Self {
         let mut found = Self::default();
         let text = without_splices(content);
-        find_iter(&text, b"include").for_each(|at| found.directive(&text, at, b"include"));
-        find_iter(&text, b"import").for_each(|at| found.directive(&text, at, b"import"));
-        find_iter(&text, b"__has_include").for_each(|at| found.query(&text, at));
+        match &*WORDS {
+            Ok(words) => words
+                .find_iter(&*text)
+                .for_each(|hit| found.word(&text, hit.start(), WORD[hit.pattern().as_usize()])),
+            Err(_) => found.opaque = Some("no memory"),
+        }
         found.opaque = found.opaque.or_else(|| obscurity(content, &text));
         for list in [&mut found.includes, &mut found.queries] {
             list.sort_unstable();
@@ -66,6 +80,13 @@ impl Spellings {
         found.computed.sort_unstable();
         found.computed.dedup();
         found
+    }
+
+    fn word(&mut self, text: &[u8], at: usize, word: &[u8]) {
+        match word == WORD[0] && text[..at].ends_with(QUERY) {
+            true => self.query(text, at - QUERY.len()),
+            false => self.directive(text, at, word),
+        }
     }
 
     fn directive(&mut self, text: &[u8], at: usize, word: &[u8]) {

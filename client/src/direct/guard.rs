@@ -9,8 +9,8 @@ use super::listing::Directories;
 use super::view::is_nothing;
 use crate::toolchain::Stamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -81,30 +81,53 @@ impl Guards {
         directories: &Directories,
         now: SystemTime,
     ) -> Option<Self> {
-        let mut by_directory: BTreeMap<&[u8], BTreeSet<(&[u8], Absence)>> = BTreeMap::new();
-        let mut singles = BTreeSet::new();
+        let (mut guarded, mut singles) = (Vec::new(), Vec::new());
         for (name, absence) in absent {
             let (directory, rest) = split(name, |directory| directories.exists(directory));
             let first = memchr::memchr(b'/', rest).map_or(name.len(), |at| name.len() - rest.len() + at);
-            let first = &name[..first];
-            // Where a directory stands under the name, what counts is that no file does.
-            let is_link = |path: PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_symlink());
-            if !directories.lack(first) && is_link(directories.place(first)) {
-                singles.insert((name.to_vec(), absence));
-            } else {
-                by_directory.entry(directory).or_default().insert((rest, absence));
-            }
-            if !directories.hold(name, absence) {
+            let lies = Lies::under(&name[..first], directories);
+            if lies != Lies::Nothing && !absence.holds(&directories.place(name)) {
                 return None;
             }
+            // Where a directory stands under the name, what counts is that no file does.
+            match lies {
+                Lies::Link => singles.push((name.to_vec(), absence)),
+                Lies::Nothing | Lies::Something => guarded.push((directory, rest, absence)),
+            }
         }
-        let guards = by_directory.into_iter().map(|(directory, names)| {
+        guarded.sort_unstable();
+        guarded.dedup();
+        singles.sort_unstable();
+        singles.dedup();
+        let guards = guarded.chunk_by(|(one, ..), (other, ..)| one == other).filter_map(|names| {
+            let (directory, ..) = *names.first()?;
             // The stamp is older than every look, so that a name that appears meanwhile shows later.
             let stamp = directories.stamp(directory).filter(|stamp| stamp.is_settled(now));
-            let names = names.into_iter().map(|(name, absence)| (name.to_vec(), absence));
-            Guard { directory: directory.to_vec(), stamp, names: names.collect() }
+            let names = names.iter().map(|(_, name, absence)| (name.to_vec(), *absence));
+            Some(Guard { directory: directory.to_vec(), stamp, names: names.collect() })
         });
-        Some(Self { guards: guards.collect(), singles: singles.into_iter().collect() })
+        Some(Self { guards: guards.collect(), singles })
+    }
+}
+
+/// What lies under a name, links not followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lies {
+    Nothing,
+    Link,
+    Something,
+}
+
+impl Lies {
+    fn under(name: &[u8], directories: &Directories) -> Self {
+        if directories.lack(name) {
+            return Self::Nothing;
+        }
+        match directories.place(name).symlink_metadata() {
+            Ok(found) if found.is_symlink() => Self::Link,
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::Nothing,
+            Ok(_) | Err(_) => Self::Something,
+        }
     }
 }
 

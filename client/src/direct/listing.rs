@@ -7,15 +7,16 @@ use super::guard::Absence;
 use super::observe::RELIABLE;
 use super::view::DirectoryId;
 use crate::toolchain::Stamp;
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Names that are looked at one by one before their directory is listed: opening, listing and closing it costs as much.
 const WORTH_LISTING: u64 = 6;
@@ -55,8 +56,8 @@ struct Directory {
 enum Names {
     /// Not listed yet; how many were looked for.
     Asked(u64),
-    /// All of them, in lower case.
-    Listed(HashSet<Vec<u8>>),
+    /// All of them.
+    Listed(Listed),
     /// There is no such directory.
     None,
     /// Cannot be listed, or not for certain.
@@ -95,7 +96,7 @@ impl Directories {
                 found.names = listed(&place, Systems::Reliable).map_or(Names::Unclear, Names::Listed);
             }
             match &found.names {
-                Names::Listed(names) => !names.contains(&last.to_ascii_lowercase()),
+                Names::Listed(names) => !names.may_hold(last),
                 Names::None => true,
                 Names::Asked(_) | Names::Unclear => false,
             }
@@ -119,7 +120,7 @@ impl Directories {
             |found: &&Directory| found.stamp.is_some_and(|stamp| (stamp.device, stamp.inode) == identity);
         name.is_ascii()
             && known.directories.iter().filter(same).any(|found| match &found.names {
-                Names::Listed(names) => !names.contains(&name.to_ascii_lowercase()),
+                Names::Listed(names) => !names.may_hold(name),
                 Names::Asked(_) | Names::None | Names::Unclear => false,
             })
     }
@@ -204,17 +205,44 @@ enum Systems {
     All,
 }
 
+/// The names in a directory, each as a short hash of its lower case, ascending: one that is not there is absent, one that is may be another's.
+#[derive(Debug)]
+struct Listed(Vec<u64>);
+
+impl Listed {
+    fn may_hold(&self, name: &[u8]) -> bool {
+        hash_of(name).is_none_or(|hash| self.0.binary_search(&hash).is_ok())
+    }
+}
+
+/// `None` for a name that is too long for a directory.
+fn hash_of(name: &[u8]) -> Option<u64> {
+    let mut lower = [0; NAME_MAX];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    Some(xxh3_64(lower))
+}
+
+/// Longest name in a directory, in bytes, of any file system that is listed.
+const NAME_MAX: usize = 255;
+
+/// Bytes of entries that are read at once: most directories of headers.
+const ENTRIES_BYTES: usize = 16 << 10;
+
 /// Lists a directory; `None` where names could hide or are too many.
-fn listed(place: &Path, systems: Systems) -> Option<HashSet<Vec<u8>>> {
+fn listed(place: &Path, systems: Systems) -> Option<Listed> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(place, flags, Mode::empty()).ok()?;
     let system = rustix::fs::fstatfs(&directory).ok()?;
     if systems == Systems::Reliable && !RELIABLE.contains(&(system.f_type as u64)) {
         return None;
     }
-    let mut names = HashSet::new();
+    let mut names = Vec::new();
     let mut foreign = false;
-    for entry in Dir::read_from(&directory).ok()? {
+    let mut buffer = Vec::with_capacity(ENTRIES_BYTES);
+    let mut entries = RawDir::new(&directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
         let entry = entry.ok()?;
         let name = entry.file_name().to_bytes();
         if names.len() == ENTRIES_MAX {
@@ -222,9 +250,10 @@ fn listed(place: &Path, systems: Systems) -> Option<HashSet<Vec<u8>>> {
         }
         // Without case, such a name can be one of ASCII letters: the Kelvin sign is a `k`.
         foreign |= !name.is_ascii();
-        names.insert(name.to_ascii_lowercase());
+        names.push(hash_of(name)?);
     }
-    (!foreign || tells_case(&directory)).then_some(names)
+    names.sort_unstable();
+    (!foreign || tells_case(&directory)).then_some(Listed(names))
 }
 
 /// Whether a directory tells names apart by case: one of its own names in the other case is not there, or is another file.

@@ -92,27 +92,60 @@ pub struct Trial<'a> {
     pub time: &'a TimeMacros<'a>,
 }
 
+/// Files of one directory, one after the other, from which on opening it pays. Measured: a look from above 0.57 us, from the directory 0.34, to open and
+/// close it 0.81.
+const WORTH_OPENING: usize = 8;
+
 impl Trial<'_> {
     /// Looks at everything that a suggestion names, whatever it says lay there; `None` when an input cannot be looked at, or a name is not absent.
-    pub fn footprint(&mut self, suggestion: &Suggestion) -> Option<Footprint> {
-        let paths = suggestion.inputs.iter().map(|(path, _)| path).chain(&suggestion.absent);
-        let allowed =
-            |path: &RootPath| self.within.is_none_or(|within| within.hold(&opened(self.root, path)));
-        if !{ paths }.all(allowed) {
+    pub fn footprint(&mut self, suggestion: Suggestion) -> Option<Footprint> {
+        let Suggestion { inputs, absent, .. } = suggestion;
+        let paths = inputs.iter().map(|(path, _)| path).chain(&absent);
+        if self.within.is_some_and(|within| !within.hold_all(paths.map(|path| opened(self.root, path)))) {
             return None;
         }
-        let mut inputs = Vec::with_capacity(suggestion.inputs.len());
-        for (path, _) in &suggestion.inputs {
-            let observed = self.observer.observe(&opened(self.root, path))?;
-            inputs.push((path.clone(), keyed_digest(&observed, self.time)?));
-        }
-        let absent = |path: &RootPath| {
+        let digests = self.digests(&inputs)?;
+        let lacks = |path: &RootPath| {
             let path = opened(self.root, path);
             path.starts_with(b"/") && self.directories.hold(&path, Absence::of_header(&path))
         };
-        let absent = suggestion.absent.iter().all(absent).then(|| suggestion.absent.clone())?;
-        Some(Footprint::new(inputs, absent))
+        if !absent.iter().all(lacks) {
+            return None;
+        }
+        let inputs = inputs.into_iter().zip(digests).map(|((path, _), digest)| (path, digest));
+        Some(Footprint::new(inputs.collect(), absent))
     }
+
+    /// Returns the digests under which files enter a direct key now, in their order.
+    fn digests(&mut self, inputs: &[(RootPath, Digest)]) -> Option<Vec<Digest>> {
+        let mut digests = Vec::with_capacity(inputs.len());
+        for neighbours in inputs.chunk_by(|(one, _), (other, _)| are_neighbours(one, other)) {
+            let (first, _) = neighbours.first()?;
+            let is_worth_it = neighbours.len() >= WORTH_OPENING;
+            let directory = is_worth_it.then(|| self.observer.open(parent(&opened(self.root, first))));
+            for (path, _) in neighbours {
+                let path = opened(self.root, path);
+                let observed =
+                    self.observer.observe_in(directory.as_ref().and_then(Option::as_ref), &path)?;
+                digests.push(keyed_digest(&observed, self.time)?);
+            }
+        }
+        Some(digests)
+    }
+}
+
+/// Whether two paths name files of one directory by the same spelling.
+fn are_neighbours(one: &RootPath, other: &RootPath) -> bool {
+    match (one, other) {
+        (RootPath::Root(one), RootPath::Root(other))
+        | (RootPath::Absolute(one), RootPath::Absolute(other)) => parent(one) == parent(other),
+        _ => false,
+    }
+}
+
+/// Returns what stands before the last part of a path, with the slash.
+fn parent(path: &[u8]) -> &[u8] {
+    &path[..memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1)]
 }
 
 /// Directories within which paths may lie.
@@ -123,6 +156,25 @@ impl Within {
     /// Takes absolute directories, however they are spelled.
     pub fn new(directories: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self(directories.into_iter().map(|directory| normal(&directory).into_owned()).collect())
+    }
+
+    /// Whether absolute paths lie in them. Neighbours in the list share a look at their directory.
+    fn hold_all<'p>(&self, mut paths: impl Iterator<Item = Cow<'p, [u8]>>) -> bool {
+        let mut known: Vec<u8> = Vec::new();
+        paths.all(|path| {
+            let (directory, name) = path.split_at(parent(&path).len());
+            if matches!(name, b"" | b"." | b"..") {
+                return self.hold(&path);
+            }
+            if known == directory && !known.is_empty() {
+                return true;
+            }
+            let holds = self.hold(directory);
+            if holds {
+                known = directory.to_vec();
+            }
+            holds || self.hold(&path)
+        })
     }
 
     /// Whether an absolute path, its dots followed as they are spelled, lies in one of them.
@@ -151,10 +203,10 @@ fn normal(path: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Returns the absolute path that a path hanging on `root` stands for.
-pub fn opened(root: &[u8], path: &RootPath) -> Vec<u8> {
+pub fn opened<'p>(root: &[u8], path: &'p RootPath) -> Cow<'p, [u8]> {
     match path {
-        RootPath::Root(rest) => [root, b"/", rest].concat(),
-        RootPath::Absolute(path) => path.clone(),
+        RootPath::Root(rest) => Cow::Owned([root, b"/", rest].concat()),
+        RootPath::Absolute(path) => Cow::Borrowed(path),
     }
 }
 
@@ -209,7 +261,7 @@ mod tests {
             let directories = Directories::new(place.path());
             let mut trial =
                 Trial { root, observer: &mut observer, within: None, directories: &directories, time: &time };
-            trial.footprint(&suggestion)
+            trial.footprint(suggestion.clone())
         };
         assert!(footprint().is_some());
         std::fs::create_dir(place.path().join("b.h")).unwrap();
@@ -228,9 +280,21 @@ mod tests {
         assert!(Within::new([b"/".to_vec()]).hold(b"/any/a.h"));
         for path in ["/r/p/a.h", "/r/p/b/../a.h", "/r/p/build/../../p/a.h", "/usr//include/./x.h"] {
             assert!(within.hold(path.as_bytes()), "{path}");
+            assert!(within.hold_all([path, path].map(|path| path.as_bytes().into()).into_iter()), "{path}");
         }
-        for path in ["/r/pp/a.h", "/r/p/../a.h", "/net/dead/a.h", "/usr/include/../../net/a.h", "/"] {
+        for path in
+            ["/r/pp/a.h", "/r/p/../a.h", "/r/p/..", "/net/dead/a.h", "/usr/include/../../net/a.h", "/"]
+        {
             assert!(!within.hold(path.as_bytes()), "{path}");
+            // Whatever came before it.
+            let before = ["/r/p/a.h", "/r/p/b/c/a.h", "/usr/include/a.h"].map(|before| [before, path]);
+            let all = |paths: [&str; 2]| {
+                within.hold_all(paths.map(|path| path.as_bytes().to_vec().into()).into_iter())
+            };
+            assert!(!before.into_iter().any(all), "{path}");
         }
+        let file = Within::new([b"/r/p/a.h".to_vec()]);
+        assert!(file.hold_all([b"/r/p/a.h".as_slice().into()].into_iter()));
+        assert!(!file.hold_all([b"/r/p/a.h".as_slice(), b"/r/p/b.h"].map(Cow::Borrowed).into_iter()));
     }
 }

@@ -7,12 +7,12 @@ use crate::cpp::FileFacts;
 use crate::toolchain::Stamp;
 use dccache_protocol::digest::Digest;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::path::Arg;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -76,23 +76,46 @@ impl Observer {
 
     /// Looks at a regular file; `None` for anything else.
     pub fn observe(&mut self, path: &[u8]) -> Option<Observed> {
+        self.observe_in(None, path)
+    }
+
+    /// The same for a file of a directory that is open, so that nobody walks down to it again.
+    pub(super) fn observe_in(&mut self, directory: Option<&OwnedFd>, path: &[u8]) -> Option<Observed> {
         if let Some(known) = self.seen.get(path) {
             return *known;
         }
-        let found = self.look(path);
+        let found = self.look(directory, path);
         self.seen.insert(path.to_vec(), found);
         found
     }
 
+    /// Opens a directory for looks at its files; `None` where each is better looked at from above.
+    pub(super) fn open(&self, directory: &[u8]) -> Option<OwnedFd> {
+        if holds_no_files(directory) {
+            return None;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(self.directory.join(OsStr::from_bytes(directory)), flags, Mode::empty()).ok()
+    }
+
+    /// Has what was learned so far written, so that others need not learn it.
+    pub fn flush(&self) {
+        self.digests.iter().for_each(Digests::flush);
+    }
+
     /// Notes what is known of a file already.
     pub fn note(&mut self, path: &[u8], stamp: Stamp, digest: Digest, facts: FileFacts) -> Observed {
+        let observed = self.noted(path, stamp, digest, facts);
+        self.seen.insert(path.to_vec(), Some(observed));
+        observed
+    }
+
+    fn noted(&mut self, path: &[u8], stamp: Stamp, digest: Digest, facts: FileFacts) -> Observed {
         let settled = stamp.is_settled(self.now) && self.is_reliable(stamp.device, path);
         if settled && let Some(digests) = &self.digests {
             digests.put(&stamp, &digest, facts);
         }
-        let observed = Observed { stamp, digest, facts, settled };
-        self.seen.insert(path.to_vec(), Some(observed));
-        observed
+        Observed { stamp, digest, facts, settled }
     }
 
     /// Returns the time since which stamps count as old.
@@ -110,42 +133,62 @@ impl Observer {
     }
 
     /// Reads a file if it has this stamp.
-    fn read(&mut self, path: &Path, stamp: &Stamp) -> bool {
+    fn read(&mut self, directory: BorrowedFd<'_>, name: &[u8], stamp: &Stamp) -> bool {
         self.content.clear();
-        read_regular(path, &mut self.content) == Some(*stamp)
+        read_below(directory, name, &mut self.content) == Some(*stamp)
     }
 
-    fn look(&mut self, path: &[u8]) -> Option<Observed> {
-        if NO_FILES.iter().any(|directory| path.starts_with(directory)) {
+    fn look(&mut self, near: Option<&OwnedFd>, path: &[u8]) -> Option<Observed> {
+        if holds_no_files(path) {
             return None;
         }
-        let place = self.directory.join(OsStr::from_bytes(path));
-        let metadata = std::fs::metadata(&place).ok().filter(std::fs::Metadata::is_file)?;
-        let stamp = Stamp::from(&metadata);
+        let from_above;
+        let (directory, name) = match near {
+            Some(directory) => (directory.as_fd(), last_part(path)),
+            None => {
+                from_above = self.directory.join(OsStr::from_bytes(path));
+                (CWD, from_above.as_os_str().as_bytes())
+            }
+        };
+        let found = rustix::fs::statat(directory, name, AtFlags::empty()).ok()?;
+        let is_file = FileType::from_raw_mode(found.st_mode).is_file();
+        let stamp = Some(Stamp::from(&found)).filter(|_| is_file)?;
         if stamp.is_settled(self.now)
             && let Some((digest, facts)) = self.digests.as_ref().and_then(|digests| digests.get(&stamp))
         {
             return Some(Observed { stamp, digest, facts, settled: true });
         }
         self.left = self.left.checked_sub(stamp.size)?;
-        if !self.read(&place, &stamp) {
+        if !self.read(directory, name, &stamp) {
             return None;
         }
         let (digest, facts) = (Digest::of(&self.content), FileFacts::scan(&self.content));
-        Some(self.note(path, stamp, digest, facts))
+        Some(self.noted(path, stamp, digest, facts))
     }
+}
+
+fn holds_no_files(path: &[u8]) -> bool {
+    NO_FILES.iter().any(|directory| path.starts_with(directory))
+}
+
+fn last_part(path: &[u8]) -> &[u8] {
+    &path[memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1)..]
 }
 
 /// Reads a regular file of at most [`INPUT_MAX`] bytes to the end of `content`; returns its stamp. One call reads it all.
 pub fn read_regular(path: &Path, content: &mut Vec<u8>) -> Option<Stamp> {
+    read_below(CWD, path, content)
+}
+
+fn read_below(directory: BorrowedFd<'_>, name: impl Arg, content: &mut Vec<u8>) -> Option<Stamp> {
     // Non-blocking: the name can lead to a FIFO by now.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.size() > INPUT_MAX {
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?;
+    let found = rustix::fs::fstat(&file).ok()?;
+    if !FileType::from_raw_mode(found.st_mode).is_file() || found.st_size as u64 > INPUT_MAX {
         return None;
     }
-    let (start, size) = (content.len(), metadata.size() as usize);
+    let (start, size) = (content.len(), found.st_size as usize);
     // One byte more: a file that grew shows, and the end of one that did not is seen at once.
     content.reserve(size + 1);
     while content.len() - start <= size {
@@ -155,7 +198,7 @@ pub fn read_regular(path: &Path, content: &mut Vec<u8>) -> Option<Stamp> {
             _ => {}
         }
     }
-    (content.len() - start == size).then(|| Stamp::from(&metadata))
+    (content.len() - start == size).then(|| Stamp::from(&found))
 }
 
 #[cfg(test)]
@@ -224,11 +267,12 @@ mod tests {
         std::fs::write(&file, "one").unwrap();
         let stamp = Stamp::of(&file).unwrap();
         let mut observer = Observer::new(place.path(), None, later());
-        assert!(observer.read(&file, &stamp));
+        let name = file.as_os_str().as_bytes();
+        assert!(observer.read(CWD, name, &stamp));
         assert_eq!(observer.content, b"one");
         std::fs::write(&file, "three").unwrap();
-        assert!(!observer.read(&file, &stamp));
-        assert!(observer.read(&file, &Stamp::of(&file).unwrap()));
+        assert!(!observer.read(CWD, name, &stamp));
+        assert!(observer.read(CWD, name, &Stamp::of(&file).unwrap()));
         assert_eq!(observer.content, b"three");
     }
 }

@@ -271,7 +271,7 @@ impl Setting<'_> {
         if let Some((learned, direct)) = &mut { learned }
             && kept
         {
-            self.note(store, learned.manifest, learned.key, &learned.footprint, tally);
+            self.note(store, learned.manifest, learned.key, learned.footprint.clone(), tally);
             self.seal(direct, &learned.footprint, lies);
             self.push(known, &names, entry, Some(learned), link, tally);
         } else {

@@ -163,7 +163,7 @@ impl Setting<'_> {
         let manifests: Vec<(ManifestKey, Manifest)> = keys.all().filter_map(&mut stored).collect();
         tally.event.traffic.local.read(!manifests.is_empty());
         for (manifest_key, manifest) in manifests {
-            for (key, footprint) in self.derive(direct, manifest_key, &manifest, None) {
+            for (key, footprint) in self.derive(direct, manifest_key, manifest, None) {
                 match store.get(&key) {
                     Found::Entry { key: lies, entry } => {
                         tally.event.traffic.local.read(true);
@@ -205,9 +205,9 @@ impl Setting<'_> {
             };
             // Anybody may have pushed them: they lead nowhere but where this compile looks anyhow, and cost a bounded time.
             let within = self.within(direct);
-            for (manifest_key, manifest) in &manifests {
-                let found = self.derive(direct, *manifest_key, manifest, Some(&within));
-                derived.extend(found.into_iter().map(|(key, footprint)| (*manifest_key, key, footprint)));
+            for (manifest_key, manifest) in manifests {
+                let found = self.derive(direct, manifest_key, manifest, Some(&within));
+                derived.extend(found.into_iter().map(|(key, footprint)| (manifest_key, key, footprint)));
             }
             if let Some((key, entry)) = newest
                 && let Some(at) = derived.iter().position(|(_, derived, _)| *derived == key)
@@ -245,7 +245,7 @@ impl Setting<'_> {
         &self,
         direct: &mut Direct,
         manifest_key: ManifestKey,
-        manifest: &Manifest,
+        manifest: Manifest,
         within: Option<&Within>,
     ) -> Vec<(EntryKey, Footprint)> {
         let mut derived: Vec<(EntryKey, Footprint)> = Vec::new();
@@ -254,7 +254,7 @@ impl Setting<'_> {
         let (observer, directories) = (&mut direct.observer, &direct.directories);
         let mut trial = Trial { root: &self.root, observer, within, directories, time: &time };
         let mut names = 0;
-        for suggestion in &manifest.suggestions {
+        for suggestion in manifest.suggestions {
             names += suggestion.inputs.len() + suggestion.absent.len();
             if within.is_some() && names > SUGGESTED_NAMES_MAX {
                 break;
@@ -265,6 +265,7 @@ impl Setting<'_> {
                 derived.push((key, footprint));
             }
         }
+        direct.observer.flush();
         derived
     }
 
@@ -302,22 +303,16 @@ impl Setting<'_> {
             return false;
         }
         tally.event.traffic.direct = Looked::Found;
-        self.keep_direct(direct, &hit, store, tally);
+        self.keep_direct(hit, store, tally);
         true
     }
 
-    /// Keeps what was found elsewhere by what it reads.
-    pub(super) fn keep_direct(
-        &self,
-        direct: &mut Direct,
-        hit: &DirectHit,
-        store: &Store<'_>,
-        tally: &mut Tally,
-    ) {
+    /// Keeps what was found elsewhere by what it reads. The command is not sealed: that takes as long as all the rest, and most of what a fresh checkout
+    /// gets so is not asked for again unchanged. The first hit by what is kept here seals it.
+    pub(super) fn keep_direct(&self, hit: DirectHit, store: &Store<'_>, tally: &mut Tally) {
         let keeps = !self.config.read_only && !self.config.remote_only;
         if keeps && self.keep(store, &hit.key, &hit.entry, tally) {
-            self.note(store, hit.manifest, hit.key, &hit.footprint, tally);
-            self.seal(direct, &hit.footprint, hit.key);
+            self.note(store, hit.manifest, hit.key, hit.footprint, tally);
         }
     }
 }

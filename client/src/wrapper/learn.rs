@@ -154,7 +154,7 @@ impl Setting<'_> {
         store: &Store<'_>,
         manifest: ManifestKey,
         key: EntryKey,
-        footprint: &Footprint,
+        footprint: Footprint,
         tally: &mut Tally,
     ) {
         tally.event.traffic.local.written += u64::from(self.note_in(store, manifest, key, footprint));
@@ -166,7 +166,7 @@ impl Setting<'_> {
         store: &Store<'_>,
         manifest: ManifestKey,
         key: EntryKey,
-        footprint: &Footprint,
+        footprint: Footprint,
     ) -> bool {
         let EntryKey::Direct(direct) = key else { return false };
         let side = Side::Manifest(manifest);
@@ -176,7 +176,7 @@ impl Setting<'_> {
         };
         let now = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-        store.put_side(side, &footprint.clone().into_manifest(known, direct, now).to_bytes()).is_ok()
+        store.put_side(side, &footprint.into_manifest(known, direct, now).to_bytes()).is_ok()
     }
 
     /// Seals the record of this command, where stamps can stand for everything that led to its entry. What cannot be sealed is found by
@@ -220,6 +220,7 @@ impl Setting<'_> {
         stamps.extend(self.toolchain.stamps.iter().cloned());
         let headers = footprint.absent.iter().map(|path| opened(&self.root, path));
         let headers = headers.map(|name| {
+            let name = name.into_owned();
             let absence = Absence::of_header(&name);
             (name, absence)
         });
@@ -272,7 +273,7 @@ impl Setting<'_> {
 
     /// Returns the stamps of all inputs, option files and extra files; `None` when one of them proves nothing, or an input shows the date.
     fn input_stamps(&self, direct: &mut Direct, footprint: &Footprint) -> Option<Vec<(Vec<u8>, Stamp)>> {
-        let inputs = footprint.inputs.iter().map(|(path, _)| opened(&self.root, path));
+        let inputs = footprint.inputs.iter().map(|(path, _)| opened(&self.root, path).into_owned());
         let options = self.invocation.option_files.iter().map(|file| file.path.clone());
         let extra = self.config.extra_files_to_hash.iter().map(|path| path.as_os_str().as_bytes().to_vec());
         let mut stamps = Vec::with_capacity(footprint.inputs.len());

@@ -67,7 +67,7 @@ impl Setting<'_> {
             return false;
         }
         tally.event.traffic.direct = Looked::Found;
-        self.keep_direct(direct, &hit, store, tally);
+        self.keep_direct(hit, store, tally);
         true
     }
 
@@ -85,7 +85,7 @@ impl Setting<'_> {
         // As from the ring: they lead nowhere but where this compile looks anyhow.
         let within = self.within(direct);
         for (manifest, suggested) in manifests {
-            for (key, footprint) in self.derive(direct, manifest, &suggested, Some(&within)) {
+            for (key, footprint) in self.derive(direct, manifest, suggested, Some(&within)) {
                 if let Some((lies, entry)) = taken(from, &key, tally) {
                     tally.event.traffic.remote.read(true);
                     return Some(DirectHit { manifest, key, lies, footprint, entry });
@@ -98,7 +98,10 @@ impl Setting<'_> {
     /// Names the directories in which suggestions of others may look.
     pub(super) fn within(&self, direct: &mut Direct) -> Within {
         let places = [self.root.clone(), self.invocation.working_directory.clone()];
-        let chain = direct.chain.directories().map(|directory| opened(&self.root, &self.hung(directory)));
+        let chain = direct
+            .chain
+            .directories()
+            .map(|directory| opened(&self.root, &self.hung(directory)).into_owned());
         let within = Within::new(places.into_iter().chain(chain));
         direct.observer.limit(super::direct::SUGGESTED_BYTES_MAX);
         within
@@ -154,7 +157,7 @@ impl Setting<'_> {
                 let _ = to.put_alias(name, lies);
             }
             if let Some(learned) = learned {
-                let noted = self.note_in(&to, learned.manifest, learned.key, &learned.footprint);
+                let noted = self.note_in(&to, learned.manifest, learned.key, learned.footprint.clone());
                 tally.event.traffic.remote.written += u64::from(noted);
             }
         }
@@ -173,7 +176,9 @@ impl Setting<'_> {
             return;
         }
         for to in self.shared.writable() {
-            let noted = |(manifest, key, footprint)| self.note_in(&to, manifest, key, footprint);
+            let noted = |(manifest, key, footprint): (_, _, &Footprint)| {
+                self.note_in(&to, manifest, key, footprint.clone())
+            };
             match to.put(lies, entry) {
                 Ok(_) => tally.event.traffic.remote.written += 1 + u64::from(read.is_some_and(noted)),
                 Err(_) => tally.fault(UNREACHED),
@@ -185,7 +190,7 @@ impl Setting<'_> {
     fn share_name(&self, lies: &EntryKey, learned: &Learned, tally: &mut Tally) {
         for to in self.shared.writable() {
             let named = learned.key == *lies || to.put_alias(&learned.key, lies).is_ok();
-            let noted = named && self.note_in(&to, learned.manifest, learned.key, &learned.footprint);
+            let noted = named && self.note_in(&to, learned.manifest, learned.key, learned.footprint.clone());
             tally.event.traffic.remote.written += u64::from(noted);
         }
     }

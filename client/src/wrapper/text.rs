@@ -98,7 +98,7 @@ impl Setting<'_> {
         if learned.key != hit.lies && store.put_alias(&learned.key, &hit.lies).is_err() {
             return None;
         }
-        self.note(store, learned.manifest, learned.key, &learned.footprint, tally);
+        self.note(store, learned.manifest, learned.key, learned.footprint.clone(), tally);
         self.seal(direct, &learned.footprint, hit.lies);
         if let Some(link) = vouching(link, &hit.entry) {
             let job = self.job(known, hit.lies, &hit.entry, Some(&learned));

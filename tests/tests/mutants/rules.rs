@@ -186,7 +186,7 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("a known digest of a young stamp", OBSERVE, "if ", "stamp.is_settled(self.now)", "true", KNOWN),
     rule("a young stamp is kept", OBSERVE, "let settled = ", "stamp.is_settled(self.now)", "true", KNOWN),
     rule("file systems that make up stamps, known", OBSERVE, "", "self.is_reliable(stamp.device, path)", "true", unit("direct::observe::tests::a_stamp_of_a_file_system_that_makes_them_up_is_never_trusted")),
-    rule("a file that changes while it is looked at", OBSERVE, "", "read_regular(path, &mut self.content) == Some(*stamp)", "read_regular(path, &mut self.content).is_some()", unit("direct::observe::tests::a_file_that_changes_while_it_is_looked_at_is_not_read")),
+    rule("a file that changes while it is looked at", OBSERVE, "", "read_below(directory, name, &mut self.content) == Some(*stamp)", "read_below(directory, name, &mut self.content).is_some()", unit("direct::observe::tests::a_file_that_changes_while_it_is_looked_at_is_not_read")),
     rule("files that are made when they are read", OBSERVE, "", "NO_FILES.iter().any(|directory| path.starts_with(directory))", "false", unit("direct::observe::tests::nothing_but_regular_files_is_opened")),
     rule("a slot's tag", DIGESTS, "", "slot[..16] == tag", "true", unit("direct::digests::tests::a_full_table_forgets_and_never_mixes_up")),
     rule("a slot's check", DIGESTS, "", "slot[52..] == self.check(stamp, slot)", "true", unit("direct::digests::tests::torn_and_foreign_slots_read_as_nothing")),

@@ -15,7 +15,7 @@ use crate::service::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Version of these messages.
-pub const LOCAL_VERSION: u16 = 2;
+pub const LOCAL_VERSION: u16 = 3;
 
 /// First bytes of either side: `dcc1`, then both versions. A mismatch means: work without the agent, and the old agent drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +153,16 @@ pub enum Request {
     ClusterStatus,
     /// Ends the agent after what it has begun.
     Stop,
+    /// As [`Request::Find`], after bytes that differed from what their entry names: the agent checks contents itself, and asks the next owner where they
+    /// differ.
+    FindChecked {
+        /// Namespace of the compile.
+        namespace: Namespace,
+        /// Keys in order of preference.
+        keys: Vec<EntryKey>,
+        /// Time that the look-up may take in ms, extended while bulk bytes flow.
+        budget_ms: u32,
+    },
 }
 
 impl Format for Request {
@@ -161,7 +171,9 @@ impl Format for Request {
 
     fn validate(&self) -> Result<(), DecodeError> {
         match self {
-            Self::Find { keys, .. } => ensure(keys.len() <= limits::PROBE_KEYS_MAX, "number of keys"),
+            Self::Find { keys, .. } | Self::FindChecked { keys, .. } => {
+                ensure(keys.len() <= limits::PROBE_KEYS_MAX, "number of keys")
+            }
             Self::Suggestions { keys, .. } => ensure(keys.len() <= limits::PROBE_KEYS_MAX, "number of keys"),
             Self::Attach { job, outcome } => {
                 job.validate()?;
@@ -220,7 +232,8 @@ pub enum Distrust {
     Malformed,
 }
 
-/// An entry that passed verification and policy; its body travels as the attachment. Its blobs are checked by whoever takes them out.
+/// An entry that passed verification and policy; its body travels as the attachment. Its blobs are checked by whoever takes them out: what differs is
+/// asked for once more, with [`Request::FindChecked`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vetted {
     /// Under which key it was found.

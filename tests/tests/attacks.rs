@@ -98,6 +98,35 @@ fn a_node_that_alters_the_bytes_of_objects_is_not_believed() {
 }
 
 #[test]
+fn where_one_node_alters_the_bytes_of_objects_the_other_one_serves_them() {
+    const UNITS: usize = 12;
+    let mut ring = Ring::of(2);
+    let (one, two) = (ring.site("one"), ring.site("two"));
+    let units = one.write_units("unit", UNITS);
+    two.write_units("unit", UNITS);
+    one.assert_units_as_without(&units);
+    one.workstation().flush().unwrap();
+    ring.nodes[0].kill();
+    let altered = |bundles: &[Record]| {
+        let mut payloads = payloads(bundles);
+        payloads.iter_mut().for_each(|payload| *payload.last_mut().unwrap() ^= 1);
+        payloads
+    };
+    assert_eq!(rewrite(ring.nodes[0].data(), &altered), UNITS);
+    ring.restart(0);
+    // Which node is asked first is chance.
+    for round in 1..=20 {
+        two.assert_units_as_without(&units);
+        assert_eq!(two.count("/hits/ring"), (round * UNITS) as u64, "{}", two.stats());
+        if two.faults("distrusted_digest") > 0 {
+            return;
+        }
+        two.forget();
+    }
+    panic!("the node that lies was never asked: {}", two.stats());
+}
+
+#[test]
 fn a_node_that_signs_entries_itself_is_not_believed() {
     let forged = |bundles: &[Record]| {
         let forge = |record: &Record| {

@@ -1,10 +1,10 @@
 //! Looking for a compile on the ring within one budget: best replica first, the next one when it fails or takes too long.
 //!
-//! Invariant: nothing reaches the wrapper that [`super::import`] has not accepted. The budget bounds everything but the
+//! Invariant: nothing reaches the wrapper that [`super::import`] has not accepted; contents it checks itself, and has them checked here where they differ. The budget bounds everything but the
 //! arrival of bulk bytes, which may go on as long as they flow.
 
 use super::flow::Flow;
-use super::import::{Answered, Imported, Judge, Verdict};
+use super::import::{Answered, Contents, Imported, Judge, Verdict};
 use super::policy::Policy;
 use super::ring::{NoAnswer, Node, Ring, reason};
 use dccache_protocol::ids::{Namespace, Partition};
@@ -61,12 +61,14 @@ pub(super) struct Query<'a> {
     pub(super) deadline: Instant,
     pub(super) budget: Duration,
     pub(super) flowing: &'a Notify,
+    pub(super) contents: Contents,
 }
 
 impl<'a> Query<'a> {
     /// Begins a look-up now.
     pub(super) fn within(budget: Duration, namespace: &'a Namespace, flowing: &'a Notify) -> Self {
-        Self { namespace, deadline: Instant::now() + budget, budget, flowing }
+        let deadline = Instant::now() + budget;
+        Self { namespace, deadline, budget, flowing, contents: Contents::Unchecked }
     }
 }
 
@@ -208,6 +210,7 @@ impl Seeker {
             own: self.ring.own(),
             namespace: query.namespace,
             keys,
+            contents: query.contents,
         };
         judge.import(answered)
     }

@@ -2,7 +2,7 @@
 
 use super::counters::Counters;
 use super::find::{Query, Seeker};
-use super::import::Imported;
+use super::import::{Contents, Imported};
 use super::journal::{Journal, Sequence};
 use super::ring::Ring;
 use super::run::Settings;
@@ -81,6 +81,10 @@ impl Agent {
         let reply = match request {
             Request::Find { namespace, keys, budget_ms } => {
                 return self.find(&keys, &Query::within(budget(budget_ms), &namespace, flowing)).await;
+            }
+            Request::FindChecked { namespace, keys, budget_ms } => {
+                let query = Query::within(budget(budget_ms), &namespace, flowing);
+                return self.find(&keys, &Query { contents: Contents::Checked, ..query }).await;
             }
             Request::Suggestions { namespace, keys, budget_ms } => {
                 return self.suggestions(&keys, &Query::within(budget(budget_ms), &namespace, flowing)).await;

@@ -32,7 +32,7 @@ const PUSH_PATIENCE: Duration = Duration::from_millis(1000);
 /// What the ring said.
 #[derive(Debug)]
 pub enum Answer {
-    /// An entry that the agent verified; its blobs are checked when they are taken out.
+    /// An entry that the agent verified, with its contents taken out and checked.
     Found {
         /// Under which key.
         key: EntryKey,
@@ -40,6 +40,8 @@ pub enum Answer {
         lies: EntryKey,
         /// The entry.
         entry: Box<LocalEntry>,
+        /// What was wrong with the answer before this one; counted.
+        fault: Option<&'static str>,
     },
     /// It has none.
     Missed,
@@ -54,7 +56,8 @@ pub enum Suggested {
     Some {
         /// The manifests, in the order of the keys that were asked for.
         manifests: Vec<(ManifestKey, Manifest)>,
-        /// The bundle of the newest suggestion, when it came along: the answer to whoever derives this key, as from [`Link::find`].
+        /// The bundle of the newest suggestion, when it came along: the answer to whoever derives this key, once its contents were checked. Where they
+        /// differ, [`Link::find_checked`] knows more.
         newest: Option<(EntryKey, Box<LocalEntry>)>,
     },
     /// It suggests nothing.
@@ -89,11 +92,33 @@ impl<'a> Link<'a> {
     pub fn find(&mut self, keys: &[EntryKey], budget_ms: u32) -> Answer {
         let namespace = self.config.namespace.clone();
         let request = |budget_ms| Request::Find { namespace, keys: keys.to_vec(), budget_ms };
+        match self.ask(keys, request, budget_ms) {
+            Answer::Found { entry, .. } if entry.contents().is_err() => self.find_checked(keys, budget_ms),
+            answer => answer,
+        }
+    }
+
+    /// As [`Link::find`], after bytes that differed from what their entry names: the agent finds out which node sent them, and asks the next one. The
+    /// fault is in the answer.
+    pub fn find_checked(&mut self, keys: &[EntryKey], budget_ms: u32) -> Answer {
+        let namespace = self.config.namespace.clone();
+        let request = |budget_ms| Request::FindChecked { namespace, keys: keys.to_vec(), budget_ms };
+        match self.ask(keys, request, budget_ms) {
+            Answer::Found { entry, .. } if entry.contents().is_err() => Answer::Fault("agent_malformed"),
+            Answer::Found { key, lies, entry, .. } => {
+                Answer::Found { key, lies, entry, fault: Some(distrust_name(Distrust::Digest)) }
+            }
+            Answer::Missed => Answer::Fault(distrust_name(Distrust::Digest)),
+            fault @ Answer::Fault(_) => fault,
+        }
+    }
+
+    fn ask(&mut self, keys: &[EntryKey], request: impl FnOnce(u32) -> Request, budget_ms: u32) -> Answer {
         match self.look_up(request, budget_ms) {
             Ok((Reply::Found(vetted), bytes)) if keys.contains(&vetted.key) => {
                 let lies = vetted.lies;
                 let (key, entry) = imported(*vetted, bytes);
-                Answer::Found { key, lies, entry }
+                Answer::Found { key, lies, entry, fault: None }
             }
             Ok((Reply::Missed, _)) => Answer::Missed,
             Ok(_) => Answer::Fault("agent_malformed"),

@@ -13,6 +13,7 @@ use dccache_protocol::ids::SignerId;
 use dccache_protocol::keys::EntryKey;
 use dccache_protocol::limits;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// Version of the store's records; also said in the greeting to the agent.
 pub const STORE_VERSION: u16 = 1;
@@ -55,20 +56,27 @@ pub struct LocalEntry {
     table: Vec<StoredBlob>,
     bytes: Vec<u8>,
     body_start: usize,
+    /// Once they were taken out.
+    contents: OnceLock<Vec<Verified<Vec<u8>>>>,
 }
 
 impl LocalEntry {
     /// Makes an entry of an outcome and its packed blobs.
     pub fn new(origin: Origin, outcome: Outcome, body: Body) -> Self {
-        Self { origin, outcome, table: body.table, bytes: body.bytes, body_start: 0 }
+        let contents = OnceLock::new();
+        Self { origin, outcome, table: body.table, bytes: body.bytes, body_start: 0, contents }
     }
 
-    /// Takes out all contents, each checked against its digest, in the order of [`Outcome::contents`].
+    /// Takes out all contents, each checked against its digest, in the order of [`Outcome::contents`]. The first call does it for all.
     ///
     /// # Errors
     /// Damage after the head.
-    pub fn contents(&self) -> Result<Vec<Verified<Vec<u8>>>, BlobError> {
-        unpack(&self.outcome, &self.table, self.body())
+    pub fn contents(&self) -> Result<&[Verified<Vec<u8>>], BlobError> {
+        if let Some(contents) = self.contents.get() {
+            return Ok(contents);
+        }
+        let contents = unpack(&self.outcome, &self.table, self.body())?;
+        Ok(self.contents.get_or_init(|| contents))
     }
 
     /// Returns the blob table.
@@ -117,6 +125,7 @@ impl LocalEntry {
             table: head.table,
             bytes,
             body_start,
+            contents: OnceLock::new(),
         })
     }
 }

@@ -37,7 +37,7 @@ fn home() -> (tempfile::TempDir, Home) {
 
 fn object_of(found: Found) -> Option<Vec<u8>> {
     let Found::Entry { entry, .. } = found else { return None };
-    Some(entry.contents().ok()?.remove(0).into_content())
+    Some(entry.contents().ok()?.first()?.as_ref().to_vec())
 }
 
 #[test]

@@ -187,6 +187,7 @@ impl Setting<'_> {
     ) -> Option<DirectHit> {
         let budget = self.time_slot().budget_ms(self.home);
         let mut derived = std::mem::take(&mut direct.derived);
+        let mut doubted = false;
         if derived.is_empty() {
             let keys: Vec<ManifestKey> = direct.keys.all().collect();
             let (manifests, newest) = match link.suggestions(&keys, budget) {
@@ -212,9 +213,12 @@ impl Setting<'_> {
             if let Some((key, entry)) = newest
                 && let Some(at) = derived.iter().position(|(_, derived, _)| *derived == key)
             {
-                tally.event.traffic.remote.read(true);
-                let (manifest, key, footprint) = derived.swap_remove(at);
-                return Some(DirectHit { manifest, key, lies: key, footprint, entry });
+                if entry.contents().is_ok() {
+                    tally.event.traffic.remote.read(true);
+                    let (manifest, key, footprint) = derived.swap_remove(at);
+                    return Some(DirectHit { manifest, key, lies: key, footprint, entry });
+                }
+                doubted = true;
             }
         }
         derived.truncate(limits::PROBE_KEYS_MAX);
@@ -222,8 +226,10 @@ impl Setting<'_> {
         if keys.is_empty() {
             return None;
         }
-        match link.find(&keys, budget) {
-            Answer::Found { key, entry, .. } => {
+        let found = if doubted { link.find_checked(&keys, budget) } else { link.find(&keys, budget) };
+        match found {
+            Answer::Found { key, entry, fault, .. } => {
+                fault.into_iter().for_each(|fault| tally.fault(fault));
                 tally.event.traffic.remote.read(true);
                 let at = derived.iter().position(|(_, derived, _)| *derived == key)?;
                 let (manifest, key, footprint) = derived.swap_remove(at);

@@ -239,11 +239,13 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<Hit> {
         match link?.find(&known.probes(), self.time_slot().budget_ms(self.home)) {
-            Answer::Found { key, lies, entry } if known.admits(key, &entry) => {
-                tally.event.traffic.remote.read(true);
-                Some(Hit { key, lies, entry })
+            Answer::Found { key, lies, entry, fault } => {
+                fault.into_iter().for_each(|fault| tally.fault(fault));
+                let admitted = known.admits(key, &entry);
+                tally.event.traffic.remote.read(admitted);
+                admitted.then_some(Hit { key, lies, entry })
             }
-            Answer::Found { .. } | Answer::Missed => {
+            Answer::Missed => {
                 tally.event.traffic.remote.read(false);
                 None
             }

@@ -22,11 +22,14 @@ fn requests() -> Vec<Sample> {
     let job = job();
     let table = Body::pack(contents().iter().map(Vec::as_slice)).table;
     let find = Request::Find { namespace: namespace(), keys: vec![entry_key()], budget_ms: 300 };
+    let find_checked =
+        Request::FindChecked { namespace: namespace(), keys: vec![entry_key()], budget_ms: 300 };
     let manifest = ManifestKey::from_digest(*direct_key().digest());
     let suggestions = Request::Suggestions { namespace: namespace(), keys: vec![manifest], budget_ms: 300 };
     let attach = Request::Attach { job: Box::new(job.clone()), outcome: outcome() };
     vec![
         sample::<Request>("request_find", &find),
+        sample::<Request>("request_find_checked", &find_checked),
         sample::<Request>("request_push", &Request::Push { job: Box::new(job), outcome: outcome(), table }),
         sample::<Request>("request_attach", &attach),
         sample::<Request>("request_suggestions", &suggestions),

@@ -91,8 +91,19 @@ fn judge(
     answered: EntryKey,
     alias: Option<&[u8]>,
 ) -> Result<Imported, Verdict> {
+    judge_with(Contents::Checked, bundle, asked, answered, alias)
+}
+
+fn judge_with(
+    contents: Contents,
+    bundle: &[u8],
+    asked: &[EntryKey],
+    answered: EntryKey,
+    alias: Option<&[u8]>,
+) -> Result<Imported, Verdict> {
     let (signers, policy, namespace) = (signers(), Policy::default(), namespace("default"));
-    let judge = Judge { signers: &signers, policy: &policy, own: None, namespace: &namespace, keys: asked };
+    let (signers, policy, namespace) = (&signers, &policy, &namespace);
+    let judge = Judge { signers, policy, own: None, namespace, keys: asked, contents };
     judge.import(&Answered { key: answered, alias, stamp: STAMP, bundle })
 }
 
@@ -134,6 +145,13 @@ fn swapped_and_altered_blobs_are_refused() {
     assert_eq!(
         judge_bundle(&bundle(claim(), 1, b"longer than the object was")),
         distrusted(Distrust::Digest)
+    );
+    // Left to whoever takes them out, they are nothing all the same.
+    let altered = bundle(claim(), 1, b"a trojan horse");
+    let imported = judge_with(Contents::Unchecked, &altered, &[key("asked")], key("asked"), None).unwrap();
+    assert!(
+        dccache_protocol::bundle::unpack(&imported.vetted.outcome, &imported.vetted.table, &imported.body)
+            .is_err()
     );
     let entry = Entry::sign(claim(), &signer(1));
     let swapped = Body::pack([b"".as_slice(), OBJECT, b""]);

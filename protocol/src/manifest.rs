@@ -115,12 +115,25 @@ fn newest_first(a: &Suggestion, b: &Suggestion) -> Ordering {
 ///
 /// A prefix, not the best packing: only then does the result not depend on the order of merges.
 fn fitting(suggestions: &[Suggestion]) -> usize {
+    // Nearly all manifests are far below, and need not be encoded here.
+    if suggestions.iter().map(most).sum::<usize>() <= limits::MANIFEST_MAX - HEADER {
+        return suggestions.len();
+    }
     let mut room = limits::MANIFEST_MAX - HEADER;
     let fits = |suggestion: &&Suggestion| {
         let size = postcard::experimental::serialized_size(suggestion).unwrap_or(usize::MAX);
         room.checked_sub(size).inspect(|rest| room = *rest).is_some()
     };
     suggestions.iter().take_while(fits).count()
+}
+
+/// Returns at least as many bytes as a suggestion is long: beside a path stand its kind, its length, and with an input a digest.
+fn most(suggestion: &Suggestion) -> usize {
+    let length = |path: &RootPath| match path {
+        RootPath::Root(bytes) | RootPath::Absolute(bytes) => bytes.len() + 16,
+    };
+    let inputs = suggestion.inputs.iter().map(|(path, _)| length(path) + 32);
+    inputs.chain(suggestion.absent.iter().map(length)).sum::<usize>() + 128
 }
 
 /// Bytes in front of the first suggestion: the version and the count, which is below 128.

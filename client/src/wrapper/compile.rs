@@ -36,9 +36,11 @@ impl Setting<'_> {
             .in_namespace(&self.config.namespace);
         let mut link = Link::new(self.home, self.config);
         let mut direct = self.direct();
-        if let Some(direct) = direct.as_mut().filter(|_| !self.config.recache)
-            && self.serve_directly(direct, &store, link.as_mut(), tally)
+        if let Some(known) = direct.as_mut().filter(|_| !self.config.recache)
+            && self.serve_directly(known, &store, link.as_mut(), tally)
         {
+            // What it learned is written, and the process ends: to free thousands of names one by one is a tenth of a hit.
+            std::mem::forget(direct);
             return Ok(0);
         }
         if self.config.read_only_direct {

@@ -20,6 +20,7 @@ use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath};
 use dccache_protocol::manifest::Manifest;
 use dccache_protocol::time::UnixMillis;
 use std::ffi::OsStr;
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -176,7 +177,9 @@ impl Setting<'_> {
         };
         let now = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-        store.put_side(side, &footprint.into_manifest(known, direct, now).to_bytes()).is_ok()
+        // The process ends soon: thousands of names are not freed one by one.
+        let manifest = ManuallyDrop::new(footprint.into_manifest(known, direct, now));
+        store.put_side(side, &manifest.to_bytes()).is_ok()
     }
 
     /// Seals the record of this command, where stamps can stand for everything that led to its entry. What cannot be sealed is found by

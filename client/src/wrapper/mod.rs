@@ -51,6 +51,7 @@ use rustix::process::{Resource, getrlimit};
 use setting::{Setting, Tally};
 use shared_directory::Shared;
 use std::ffi::{OsStr, OsString};
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -245,7 +246,8 @@ fn cached(call: &Call<'_>) -> i32 {
 
 /// Lives through a compile. Sets the tally's verdict in every case.
 fn live(call: &Call<'_>, tally: &mut Tally) -> End {
-    match prepare(call).and_then(|setting| setting.serve(tally)) {
+    // The process ends soon after, or becomes the compiler.
+    match prepare(call).and_then(|setting| ManuallyDrop::new(setting).serve(tally)) {
         Ok(code) => End::Delivered(code),
         Err(refusal) => {
             let Bypass { reason, cause } = match refusal {

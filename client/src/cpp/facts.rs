@@ -32,8 +32,8 @@ impl FileFacts {
     pub fn scan(content: &[u8]) -> Self {
         let facts = Self::of_lines(content);
         // Trigraphs are replaced in strict modes only.
-        let strict = || [b"??/".as_slice(), b"??="].iter().any(|trigraph| find(content, trigraph).is_some());
-        if memchr::memchr(b'?', content).is_none() || !strict() {
+        let begins = |at: usize| matches!(content[at..], [b'?', b'?', b'/' | b'=', ..]);
+        if !memchr::memchr_iter(b'?', content).any(begins) {
             return facts;
         }
         let mut replaced = Vec::with_capacity(content.len());

@@ -75,13 +75,23 @@ impl Directories {
         self.lack(name) || absence.holds(&self.place(name))
     }
 
+    /// Says which names will be asked for, in order: a directory in which many are is listed at the first of them.
+    pub fn expect<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
+        let directories: Vec<&[u8]> = names.map(|name| split(name).0).collect();
+        for same in
+            directories.chunk_by(|one, other| one == other).filter(|same| same.len() as u64 > WORTH_LISTING)
+        {
+            self.with(same[0], |found| {
+                if let Names::Asked(count) = &mut found.names {
+                    *count += same.len() as u64 - 1;
+                }
+            });
+        }
+    }
+
     /// Tells whether nothing at all lies under a name for certain, without a look at that name.
     pub fn lack(&self, name: &[u8]) -> bool {
-        let (directory, last) = match memchr::memrchr(b'/', name) {
-            Some(0) => name.split_at(1),
-            Some(slash) => (&name[..slash], &name[slash + 1..]),
-            None => (b".".as_slice(), name),
-        };
+        let (directory, last) = split(name);
         if matches!(last, b"" | b"." | b"..") || !last.is_ascii() {
             return false;
         }
@@ -177,6 +187,15 @@ impl Directories {
             }
         }
         known.places[directory]
+    }
+}
+
+/// Splits a name into its directory and its last part.
+fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memrchr(b'/', name) {
+        Some(0) => name.split_at(1),
+        Some(slash) => (&name[..slash], &name[slash + 1..]),
+        None => (b".", name),
     }
 }
 
@@ -307,6 +326,23 @@ mod tests {
         }
         let holds = |name: &str| directories.hold(name.as_bytes(), Absence::NoHeader);
         assert!(holds("i/vector.h") && !holds("i/Vector.h") && holds("i/none.h"));
+    }
+
+    #[test]
+    fn a_directory_of_which_many_names_are_expected_is_listed_at_the_first_of_them() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("i")).unwrap();
+        fs::write(place.path().join("i/a.h"), "").unwrap();
+        let size = fs::metadata(place.path().join("i")).unwrap().len();
+        for (count, listed) in
+            [(WORTH_LISTING + size / BYTES_A_LOOK, false), (WORTH_LISTING + size / BYTES_A_LOOK + 1, true)]
+        {
+            let directories = Directories::new(place.path());
+            let names: Vec<String> = (0..count).map(|number| format!("i/none-{number}.h")).collect();
+            directories.expect(names.iter().map(|name| name.as_bytes()));
+            assert_eq!(directories.lack(names[0].as_bytes()), listed, "{count}");
+            assert!(!directories.lack(b"i/a.h"));
+        }
     }
 
     #[test]

@@ -105,15 +105,19 @@ impl Trial<'_> {
             return None;
         }
         let digests = self.digests(&inputs)?;
-        let lacks = |path: &RootPath| {
-            let path = opened(self.root, path);
-            path.starts_with(b"/") && self.directories.hold(&path, Absence::of_header(&path))
-        };
-        if !absent.iter().all(lacks) {
+        if !self.lacks(&absent) {
             return None;
         }
         let inputs = inputs.into_iter().zip(digests).map(|((path, _), digest)| (path, digest));
         Some(Footprint::new(inputs.collect(), absent))
+    }
+
+    /// Tells whether nothing lies under names.
+    fn lacks(&self, absent: &[RootPath]) -> bool {
+        let paths: Vec<Cow<'_, [u8]>> = absent.iter().map(|path| opened(self.root, path)).collect();
+        let mut paths = paths.iter().map(|path| path.as_ref());
+        self.directories.expect(paths.clone());
+        paths.all(|path| path.starts_with(b"/") && self.directories.hold(path, Absence::of_header(path)))
     }
 
     /// Returns the digests under which files enter a direct key now, in their order.

@@ -201,7 +201,7 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("times of day", MANIFEST, "TimeMacros::Today(_) if ", "clock || timestamp", "false", KEYED),
     rule("dates", MANIFEST, "TimeMacros::Today(today) if ", "date", "false", KEYED),
     rule("times on the command line", DIRECT, "", "facts.date || facts.time || facts.timestamp", "false", holes("time_macros_of_the_command_line_and_pasted_ones_are_never_stale")),
-    rule("suggested names are absent", MANIFEST, "", "self.directories.hold(&path, Absence::of_header(&path))", "true", NO_NAME),
+    rule("suggested names are absent", MANIFEST, "", "self.directories.hold(path, Absence::of_header(path))", "true", NO_NAME),
     rule("suggested paths stay within", MANIFEST, "", "path.strip_prefix(directory.as_slice()).is_some_and(below)", "true", unit("direct::manifest::tests::paths_of_suggestions_stay_within_their_directories_however_they_are_spelled")),
 
     // What the search for headers tried.

@@ -167,7 +167,7 @@ fn tag_of(stamp: &Stamp) -> [u8; 16] {
 }
 
 fn page_of(stamp: &Stamp) -> u64 {
-    let neighbours = [stamp.device, stamp.inode / NEIGHBOURS].map(u64::to_le_bytes);
+    let neighbours = [stamp.inode / NEIGHBOURS, stamp.device].map(u64::to_le_bytes);
     xxh3_64(neighbours.as_flattened()) % PAGES
 }
 

@@ -191,7 +191,7 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("a slot's tag", DIGESTS, "", "slot[..16] == tag", "true", unit("direct::digests::tests::a_full_table_forgets_and_never_mixes_up")),
     rule("a slot's check", DIGESTS, "", "slot[52..] == self.check(stamp, slot)", "true", unit("direct::digests::tests::torn_and_foreign_slots_read_as_nothing")),
     rule("a slot's device", DIGESTS, "let numbers = [", "stamp.device", "0", SLOTS),
-    rule("a slot's inode", DIGESTS, "let numbers = [stamp.device, ", "stamp.inode", "0", SLOTS),
+    rule("a slot's inode", DIGESTS, ", ", "stamp.inode", "0", SLOTS),
     rule("a slot's size", DIGESTS, "", "stamp.size", "0", SLOTS),
     rule("a slot's time of content", DIGESTS, "", "stamp.mtime as u64", "0", SLOTS),
     rule("a slot's time of inode", DIGESTS, "", "stamp.ctime as u64", "0", SLOTS),

@@ -45,7 +45,17 @@ pub(super) struct Direct {
     /// Digests of the files that options and configuration name, as they are in the keys.
     pub(super) named: (Vec<Digest>, Vec<Digest>),
     /// Keys that this machine's own manifests led to and that it has no entry for.
-    derived: Vec<(ManifestKey, EntryKey, Footprint)>,
+    derived: Vec<Derived>,
+}
+
+/// A key that a manifest led to.
+type Derived = (ManifestKey, EntryKey, Footprint);
+
+/// A bundle that came along with suggestions.
+type Came = (EntryKey, Box<LocalEntry>);
+
+fn position(derived: &[Derived], key: EntryKey) -> Option<usize> {
+    derived.iter().position(|(_, derived, _)| *derived == key)
 }
 
 /// An entry that direct mode found.
@@ -58,6 +68,13 @@ pub(super) struct DirectHit {
     pub(super) lies: EntryKey,
     pub(super) footprint: Footprint,
     pub(super) entry: Box<LocalEntry>,
+}
+
+impl DirectHit {
+    /// An entry that lies under the key that was derived.
+    fn derived((manifest, key, footprint): Derived, entry: Box<LocalEntry>) -> Self {
+        Self { manifest, key, lies: key, footprint, entry }
+    }
 }
 
 impl Direct {
@@ -187,53 +204,28 @@ impl Setting<'_> {
     ) -> Option<DirectHit> {
         let budget = self.time_slot().budget_ms(self.home);
         let mut derived = std::mem::take(&mut direct.derived);
-        let mut doubted = false;
+        let mut newest = None;
         if derived.is_empty() {
-            let keys: Vec<ManifestKey> = direct.keys.all().collect();
-            let (manifests, newest) = match link.suggestions(&keys, budget) {
-                Suggested::Some { manifests, newest } => {
-                    tally.event.traffic.remote.read(true);
-                    (manifests, newest)
-                }
-                Suggested::Nothing => {
-                    tally.event.traffic.remote.read(false);
-                    return None;
-                }
-                Suggested::Fault(name) => {
-                    tally.fault(name);
-                    return None;
-                }
-            };
-            // Anybody may have pushed them: they lead nowhere but where this compile looks anyhow, and cost a bounded time.
-            let within = self.within(direct);
-            for (manifest_key, manifest) in manifests {
-                let found = self.derive(direct, manifest_key, manifest, Some(&within));
-                derived.extend(found.into_iter().map(|(key, footprint)| (manifest_key, key, footprint)));
-            }
-            if let Some((key, entry)) = newest
-                && let Some(at) = derived.iter().position(|(_, derived, _)| *derived == key)
-            {
-                if entry.contents().is_ok() {
-                    tally.event.traffic.remote.read(true);
-                    let (manifest, key, footprint) = derived.swap_remove(at);
-                    return Some(DirectHit { manifest, key, lies: key, footprint, entry });
-                }
-                doubted = true;
-            }
+            (derived, newest) = self.derive_from_ring(direct, link, budget, tally)?;
         }
+        let came = newest.and_then(|(key, entry)| Some((position(&derived, key)?, entry)));
+        let doubted = match came {
+            Some((at, entry)) if entry.contents().is_ok() => {
+                tally.event.traffic.remote.read(true);
+                return Some(DirectHit::derived(derived.swap_remove(at), entry));
+            }
+            came => came.is_some(),
+        };
         derived.truncate(limits::PROBE_KEYS_MAX);
         let keys: Vec<EntryKey> = derived.iter().map(|(_, key, _)| *key).collect();
         if keys.is_empty() {
             return None;
         }
-        let found = if doubted { link.find_checked(&keys, budget) } else { link.find(&keys, budget) };
-        match found {
+        match if doubted { link.find_checked(&keys, budget) } else { link.find(&keys, budget) } {
             Answer::Found { key, entry, fault, .. } => {
                 fault.into_iter().for_each(|fault| tally.fault(fault));
                 tally.event.traffic.remote.read(true);
-                let at = derived.iter().position(|(_, derived, _)| *derived == key)?;
-                let (manifest, key, footprint) = derived.swap_remove(at);
-                Some(DirectHit { manifest, key, lies: key, footprint, entry })
+                Some(DirectHit::derived(derived.swap_remove(position(&derived, key)?), entry))
             }
             Answer::Missed => {
                 tally.event.traffic.remote.read(false);
@@ -244,6 +236,39 @@ impl Setting<'_> {
                 None
             }
         }
+    }
+
+    /// Asks the ring for suggestions; returns the keys that they lead to here, and the bundle that came along.
+    fn derive_from_ring(
+        &self,
+        direct: &mut Direct,
+        link: &mut Link<'_>,
+        budget: u32,
+        tally: &mut Tally,
+    ) -> Option<(Vec<Derived>, Option<Came>)> {
+        let keys: Vec<ManifestKey> = direct.keys.all().collect();
+        let (manifests, newest) = match link.suggestions(&keys, budget) {
+            Suggested::Some { manifests, newest } => {
+                tally.event.traffic.remote.read(true);
+                (manifests, newest)
+            }
+            Suggested::Nothing => {
+                tally.event.traffic.remote.read(false);
+                return None;
+            }
+            Suggested::Fault(name) => {
+                tally.fault(name);
+                return None;
+            }
+        };
+        // Anybody may have pushed them: they lead nowhere but where this compile looks anyhow, and cost a bounded time.
+        let within = self.within(direct);
+        let mut derived = Vec::new();
+        for (manifest_key, manifest) in manifests {
+            let found = self.derive(direct, manifest_key, manifest, Some(&within));
+            derived.extend(found.into_iter().map(|(key, footprint)| (manifest_key, key, footprint)));
+        }
+        Some((derived, newest))
     }
 
     /// Holds every suggestion of a manifest to the disk; each gives at most one key, newest suggestion first.

@@ -483,6 +483,31 @@ fn messages_about_macros_show_arguments_only_where_those_are_not_in_every_key() 
 }
 
 #[test]
+fn a_message_that_shows_arguments_always_has_a_key_of_its_own() {
+    let note = b"x.c:1:1: note: in expansion of macro 'A'";
+    let mut shown = 0;
+    for (kind, name) in compilers() {
+        let tree = Tree::new();
+        tree.write(b"x.c", b"int x;\n");
+        let parts: [&[&str]; 7] =
+            [&["-DA=1"], &["-UB"], &["-Iinc"], &["-iquote", "inc"], &["-include", "x.c"], &["-g3"], &["-MD"]];
+        for chosen in 0..1 << parts.len() {
+            let some = parts.iter().enumerate().filter(|(at, _)| chosen & (1 << at) != 0);
+            let line =
+                [&[name], some.flat_map(|(_, part)| *part).copied().collect::<Vec<_>>().as_slice()].concat();
+            let invocation = tree.compile(kind, &words(&[line.as_slice(), &["-c", "x.c"]].concat()));
+            for takes in [Takes::Headers, Takes::Precompiled] {
+                if messages_show_arguments(&invocation, takes, note) {
+                    shown += 1;
+                    assert!(!hidden(&invocation, takes).is_empty(), "{line:?} {takes:?}");
+                }
+            }
+        }
+    }
+    assert!(shown > 50, "{shown}");
+}
+
+#[test]
 fn a_precompiled_header_that_would_be_taken_silently_is_seen() {
     let tree = Tree::new();
     tree.write(b"inc/sub/h.h", b"int h;\n");

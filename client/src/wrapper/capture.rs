@@ -4,14 +4,14 @@ use super::lookup::Known;
 use super::setting::Setting;
 use crate::depfile;
 use crate::invocation::{PlannedOutput, Stage};
-use crate::keying::{Takes, can_show, messages_show_arguments};
+use crate::keying::{Keys, Takes, can_show, messages_show_arguments};
 use crate::process::Ran;
 use crate::store::{LocalEntry, Origin};
 use dccache_protocol::bundle::Body;
 use dccache_protocol::codec::Format;
 use dccache_protocol::depend::Depend;
 use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
-use dccache_protocol::keys::EntryKey;
+use dccache_protocol::keys::{EntryKey, PreprocessedKey};
 use memchr::memmem;
 use std::collections::HashSet;
 
@@ -51,13 +51,14 @@ impl Setting<'_> {
         });
         let leaks = leaks && !self.debug_directories_may_be_wrong();
         let leaks = leaks || places.leak_into(&ran.stderr);
-        let key = match &known.keys {
-            Some(keys) if messages_show_arguments(&self.invocation, known.takes, &ran.stderr) => {
-                Some(keys.exact.ok_or("message_depends_on_more")?)
-            }
-            Some(keys) => Some(keys.free.filter(|_| !leaks).unwrap_or(keys.bound)),
-            None => None,
+        let shows = if messages_show_arguments(&self.invocation, known.takes, &ran.stderr) {
+            Shows::Arguments
+        } else if leaks {
+            Shows::Directories
+        } else {
+            Shows::Nothing
         };
+        let key = known.keys.as_ref().map(|keys| key_by(keys, shows)).transpose()?;
         let key = key.map(EntryKey::Preprocessed);
         let shared = match key {
             Some(key) => known.is_shared(key),
@@ -139,6 +140,25 @@ impl Setting<'_> {
     }
 }
 
+/// What can be seen in what a compile gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    Nothing,
+    /// Root or working directory.
+    Directories,
+    /// Arguments that act through the text, in messages.
+    Arguments,
+}
+
+/// Chooses the key by the text under which a result belongs.
+fn key_by(keys: &Keys, shows: Shows) -> Result<PreprocessedKey, NotStored> {
+    match shows {
+        Shows::Arguments => keys.exact.ok_or("message_depends_on_more"),
+        Shows::Directories => Ok(keys.bound),
+        Shows::Nothing => Ok(keys.free.unwrap_or(keys.bound)),
+    }
+}
+
 /// Returns coverage notes without the working directory, which gcc names once, in front of all sources.
 fn without(notes: &[u8], directory: &[u8]) -> Vec<u8> {
     match memmem::find(notes, directory) {
@@ -170,4 +190,22 @@ fn names_temporary(messages: &[u8]) -> bool {
         let name = messages[at + temporary.len()..].split(|byte| b" :'\"\n".contains(byte)).next();
         name.is_some_and(|name| name.ends_with(b".s") && name.contains(&b'-'))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dccache_protocol::digest::Digest;
+
+    #[test]
+    fn a_message_that_shows_arguments_is_stored_under_the_exact_key_or_not_at_all() {
+        let key = |name: &[u8]| PreprocessedKey::from_digest(Digest::of(name));
+        let keys = Keys { free: Some(key(b"free")), bound: key(b"bound"), exact: Some(key(b"exact")) };
+        let without = Keys { free: None, exact: None, ..keys };
+        assert_eq!(key_by(&keys, Shows::Arguments), Ok(key(b"exact")));
+        assert_eq!(key_by(&without, Shows::Arguments), Err("message_depends_on_more"));
+        assert_eq!(key_by(&keys, Shows::Directories), Ok(key(b"bound")));
+        assert_eq!(key_by(&keys, Shows::Nothing), Ok(key(b"free")));
+        assert_eq!(key_by(&without, Shows::Nothing), Ok(key(b"bound")));
+    }
 }

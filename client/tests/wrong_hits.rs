@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{DCCACHE, Place, compilers, text};
+use support::{DCCACHE, Place, compilers, has, text};
 
 /// Compiles plainly and twice through dccache; all three must be equal.
 fn assert_equal(place: &Place, compiler: &str, words: &[&str], outputs: &[&str]) {
@@ -300,6 +300,33 @@ fn specs_and_lists_that_change_in_place_change_the_object() {
         assert_change_is_seen(&place, compiler, &words, &["a.o"], |place| {
             place.write(file, contents[1]);
         });
+    }
+}
+
+#[test]
+fn the_seed_by_which_clang_lays_out_structures_decides_whoever_names_its_file() {
+    // clang 14 does not know the option, and says so with us as without.
+    for compiler in ["clang", "clang-16"].into_iter().filter(|compiler| has(compiler)) {
+        let place = Place::new();
+        place.write(
+            "a.c",
+            "struct s { int a; int b; char c; long d; int (*f)(void); } __attribute__((randomize_layout));\n\
+             int get(struct s *p) { return p->b + p->a; }\n",
+        );
+        let mut seen = Vec::new();
+        for (file, seed) in [("seed", "one"), ("seed", "two"), ("other", "two"), ("seed", "one")] {
+            place.write(file, seed);
+            let option = format!("-frandomize-layout-seed-file={file}");
+            assert_equal(&place, compiler, &[&option, "-c", "a.c"], &["a.o"]);
+            seen.push(fs::read(place.file("a.o")).ok());
+        }
+        let known = seen[0].is_some();
+        assert!(known || compiler == "clang", "{compiler} knows the option");
+        assert_eq!(seen[0] != seen[1], known, "{compiler}: the content decides");
+        assert_eq!((&seen[1], &seen[0]), (&seen[2], &seen[3]), "{compiler}");
+        // One that nobody can read is the compiler's to complain about.
+        fs::remove_file(place.file("seed")).unwrap();
+        assert_equal(&place, compiler, &["-frandomize-layout-seed-file=seed", "-c", "a.c"], &["a.o"]);
     }
 }
 

@@ -5,6 +5,7 @@
 //! Source: GCC's manual, "Preprocessor Output": `# LINE "NAME" FLAGS`, flag 1 enters a file, 2 returns to one.
 
 mod asm;
+mod clang_image;
 mod facts;
 mod marker;
 mod offload;
@@ -16,6 +17,7 @@ mod transitions;
 mod tests;
 
 pub use asm::image_reader;
+pub use clang_image::ClangImage;
 pub use facts::FileFacts;
 pub(crate) use facts::without_splices;
 pub use text::{EnteredFile, Places, Preprocessed};

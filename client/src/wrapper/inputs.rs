@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::setting::Setting;
 use crate::config::Sloppiness;
-use crate::cpp::{FileFacts, image_reader};
+use crate::cpp::{ClangImage, FileFacts, image_reader};
 use crate::direct::observe::read_regular;
 use crate::invocation::{Bypass, Reason};
 use crate::keying::root_path;
@@ -41,6 +41,8 @@ pub(super) struct Inputs {
     stdin: Option<(u64, u64)>,
     /// What is written in any of them.
     pub(super) facts: FileFacts,
+    /// Whether a precompiled header among them holds the times of its headers, which clang compares.
+    timed: bool,
 }
 
 /// What is read of a file.
@@ -52,6 +54,8 @@ pub(super) enum Look {
     Content,
     /// Its digest, where no function in this image of a precompiled header can make the assembler read a file.
     Image,
+    /// Its digest, where clang's precompiled header stands on no other one.
+    ClangImage,
 }
 
 impl Inputs {
@@ -65,6 +69,7 @@ impl Inputs {
             files: Vec::new(),
             stdin,
             facts: FileFacts::default(),
+            timed: false,
         }
     }
 
@@ -81,6 +86,11 @@ impl Inputs {
         {
             return Err(Refusal::Call(Bypass::new(Reason::UnsupportedCodeDirective, word)));
         }
+        if look == Look::ClangImage {
+            let image = ClangImage::read(&content).filter(|image| !image.chained);
+            let refused = || Refusal::Call(Bypass::new(Reason::CouldNotUsePrecompiledHeader, name));
+            self.timed |= image.ok_or_else(refused)?.timed;
+        }
         let facts = if look == Look::Source { FileFacts::scan(&content) } else { FileFacts::default() };
         self.facts = self.facts.and(facts);
         let digest = Digest::of(&content);
@@ -88,6 +98,15 @@ impl Inputs {
         let content = (look == Look::Source).then_some(content);
         self.files.push(Input { name: name.to_vec(), path, digest, stamp, facts, content, included });
         Ok(digest)
+    }
+
+    /// Returns the times of what was included, in whole seconds, where clang compares them with those in a precompiled header: it refuses one that
+    /// was made of older or newer headers.
+    pub(super) fn compared_times(&self) -> Option<Digest> {
+        let included = self.files.iter().filter(|input| input.included);
+        let times: Vec<u8> =
+            included.flat_map(|input| input.stamp.mtime.div_euclid(1_000_000_000).to_le_bytes()).collect();
+        self.timed.then(|| Digest::of(&times))
     }
 
     /// Returns the start of the compile, in ns since the Unix epoch.

@@ -105,6 +105,7 @@ impl Setting<'_> {
             raw.push(inputs.read(name, self.path(name), Look::Content)?);
         }
         let named = self.named_files(&mut inputs)?;
+        raw.extend(inputs.compared_times());
         let color = self.color();
         let ingredients = Ingredients {
             namespace: &self.config.namespace,
@@ -175,9 +176,13 @@ impl Setting<'_> {
 
     /// Reads the files that options name, and those of the configuration.
     pub(super) fn named_files(&self, inputs: &mut Inputs) -> Result<(Vec<Digest>, Vec<Digest>), Refusal> {
-        let mut read = |name: &[u8], path| inputs.read(name, path, Look::Content);
         let named = self.invocation.option_files.iter();
-        let named = named.map(|file| read(&file.path, self.path(&file.path))).collect::<Result<_, _>>()?;
+        let named = named.map(|file| {
+            let look = if self.is_precompiled(file) { Look::ClangImage } else { Look::Content };
+            inputs.read(&file.path, self.path(&file.path), look)
+        });
+        let named = named.collect::<Result<_, _>>()?;
+        let mut read = |name: &[u8], path| inputs.read(name, path, Look::Content);
         let extra = self.config.extra_files_to_hash.iter();
         let unhashed =
             |path: &PathBuf| Refusal::because("error_hashing_extra_file", path.as_os_str().as_bytes());
@@ -261,5 +266,48 @@ impl Setting<'_> {
         tally.event.served_bytes = entry.outcome.total_size();
         tally.event.compile_ms = entry.outcome.wall_ms;
         tally.verdict = Some(crate::stats::Verdict::Hit(served));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Origin;
+    use dccache_protocol::bundle::Body;
+    use dccache_protocol::entry::{BlobRef, Comparability, Outcome};
+    use dccache_protocol::ids::ToolchainId;
+    use dccache_protocol::keys::PreprocessedKey;
+
+    #[test]
+    fn what_was_said_is_served_by_no_key_that_leaves_blanks_and_comments_out() {
+        let key = |name: &[u8]| PreprocessedKey::from_digest(Digest::of(name));
+        let [by_text, by_tokens] = [key(b"text"), key(b"tokens")].map(EntryKey::Preprocessed);
+        let known = Known {
+            keys: Some(Keys { free: None, bound: key(b"text"), exact: None }),
+            tokens: Some(by_tokens),
+            inputs: Inputs::begin(),
+            color: Color::Plain,
+            listed: None,
+            takes: Takes::Headers,
+            transitions: None,
+            named: (Vec::new(), Vec::new()),
+            provable: false,
+            shows_nowhere: false,
+        };
+        let admits = |message: &[u8], key| {
+            let outcome = Outcome {
+                outputs: Vec::new(),
+                stdout: BlobRef::of(b""),
+                stderr: BlobRef::of(message),
+                exit_code: 0,
+                toolchain: ToolchainId::from_digest(Digest::of(b"toolchain")),
+                class: Comparability::Reproducible,
+                wall_ms: 1,
+                cpu_ms: 1,
+            };
+            known.admits(key, &LocalEntry::new(Origin::Own, outcome, Body::pack([b"".as_slice(), message])))
+        };
+        assert!(admits(b"", by_tokens) && admits(b"", by_text) && admits(b"a.c:1:5: warning", by_text));
+        assert!(!admits(b"a.c:1:5: warning", by_tokens), "the column is that of another text");
     }
 }

@@ -41,13 +41,13 @@ impl Setting<'_> {
             return Err(refused(name));
         }
         // Of clang's, the text shows every function.
-        let look = if clang { Look::Content } else { Look::Image };
+        let look = if clang { Look::ClangImage } else { Look::Image };
         let digests = names.iter().map(|name| inputs.read(name, self.path(name), look));
         Ok((Takes::Precompiled, digests.collect::<Result<_, _>>()?))
     }
 
     /// Whether an option takes the file as a precompiled header.
-    fn is_precompiled(&self, file: &OptionFile) -> bool {
+    pub(super) fn is_precompiled(&self, file: &OptionFile) -> bool {
         let before = self.invocation.arguments[..file.argument].iter().rev();
         let mut before = before.map(|argument| argument.bytes.as_slice()).filter(|word| *word != b"-Xclang");
         before.next() == Some(b"-include-pch")

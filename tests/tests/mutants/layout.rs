@@ -7,6 +7,7 @@ const LINE: &str = "client/src/invocation/layout.rs";
 const TEXT: &str = "client/src/keying/layout.rs";
 const FORM: &str = "client/src/cpp/tokens.rs";
 const KEPT: &str = "client/src/wrapper/tokens.rs";
+const FOUND: &str = "client/src/wrapper/lookup.rs";
 const CAPTURE: &str = "client/src/wrapper/capture.rs";
 
 const fn tokens(name: &'static str) -> Test {
@@ -56,6 +57,8 @@ pub(crate) const LAYOUT: &[Mutant] = &[
     rule("layout: messages of a compile", CAPTURE, "", "ran.stderr.is_empty()", "true", tokens("a_result_with_a_message_is_not_found_by_its_tokens")),
     rule("layout: a root in the outputs", CAPTURE, "", "shared == known.free().is_some()", "true", tokens("a_result_that_holds_the_root_unseen_is_compiled")),
     rule("layout: comments that are to count", KEPT, "if ", "self.config.keep_comments_cpp", "false", tokens("comments_that_are_to_count_do")),
+
+    rule("layout: messages of an entry that is found", FOUND, "", "self.tokens != Some(key) || entry.outcome.stderr.size == 0", "true", unit("wrapper::lookup::tests::what_was_said_is_served_by_no_key_that_leaves_blanks_and_comments_out")),
 
     // What is left of a file.
     rule("layout: trigraphs", FORM, "", "has_trigraph(content)", "false", NO_FORM),

@@ -15,6 +15,7 @@ const LEARN: &str = "client/src/wrapper/learn.rs";
 const DIRECT: &str = "client/src/wrapper/direct.rs";
 const LOOKUP: &str = "client/src/wrapper/lookup.rs";
 const PRECOMPILED: &str = "client/src/wrapper/precompiled.rs";
+const INPUTS: &str = "client/src/wrapper/inputs.rs";
 const KEYING: &str = super::table::GATHERED;
 const SERVE: &str = "client/src/wrapper/sealed.rs";
 const SPELLING: &str = "client/src/direct/spelling.rs";
@@ -56,6 +57,10 @@ const fn ways(name: &'static str) -> Test {
 
 const fn taken(name: &'static str) -> Test {
     Test { package: "dccache", target: "precompiled", name }
+}
+
+const fn clangs(name: &'static str) -> Test {
+    Test { package: "dccache", target: "clang_precompiled", name }
 }
 
 const fn sealed(name: &'static str) -> Test {
@@ -233,6 +238,8 @@ pub(crate) const RULES: &[Mutant] = &[
     // Precompiled headers that are taken.
     rule("contents of precompiled headers", LOOKUP, "", "raw.extend(precompiled);", "", taken("a_precompiled_header_of_another_text_gives_another_object")),
     rule("precompiled headers hold directories", KEYING, "let free = ", "ingredients.takes == Takes::Headers", "true", taken("nothing_of_it_is_shared_with_another_directory")),
+    rule("precompiled headers that stand on others", INPUTS, "ClangImage::read(&content).filter(|image| ", "!image.chained", "true", clangs("an_image_that_stands_on_another_one_is_left_to_clang")),
+    rule("times that clang compares", LOOKUP, "", "raw.extend(inputs.compared_times());", "", clangs("headers_of_other_content_or_other_times_are_noticed_as_clang_notices_them")),
     rule("precompiled headers hold times", PRECOMPILED, "|| ", "!self.config.sloppiness.time_macros", "false", taken("without_sloppiness_it_is_left_to_the_compiler")),
 
     // Options that drivers take from files.

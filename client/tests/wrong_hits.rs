@@ -412,7 +412,7 @@ fn a_comment_that_goes_away_can_add_a_warning() {
 
 #[test]
 fn a_compiler_or_its_library_exchanged_under_the_same_name_and_time_is_another_one() {
-    if !support::has("clang") {
+    if !has("clang") {
         return;
     }
     let place = Place::new();

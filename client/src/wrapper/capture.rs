@@ -4,12 +4,12 @@ use super::lookup::Known;
 use super::setting::Setting;
 use crate::depfile;
 use crate::invocation::{PlannedOutput, Stage};
-use crate::keying::{Keys, Takes, can_show, messages_show_arguments};
+use crate::keying::{Keys, Takes, can_show, messages_show_arguments, plain};
 use crate::process::Ran;
 use crate::store::{LocalEntry, Origin};
 use dccache_protocol::bundle::Body;
 use dccache_protocol::codec::Format;
-use dccache_protocol::depend::Depend;
+use dccache_protocol::depend::{Depend, DependPath};
 use dccache_protocol::entry::{BlobRef, Comparability, Outcome, Output, OutputRole};
 use dccache_protocol::keys::{EntryKey, PreprocessedKey};
 use memchr::memmem;
@@ -105,7 +105,7 @@ impl Setting<'_> {
         let depend = depfile::capture(&content, request, &self.root);
         let depend = depend.ok_or("unsupported_dependency_file")?;
         match &known.listed {
-            Some(listed) if !agree(listed, &depend, known.takes) => Err("dependencies_differ"),
+            Some(listed) if !self.agree(listed, &depend, known.takes) => Err("dependencies_differ"),
             _ => Ok(depend.to_bytes()),
         }
     }
@@ -120,6 +120,14 @@ impl Setting<'_> {
             || invocation.facts.coverage
             || invocation.outputs.iter().any(record);
         if varies { Comparability::Varying } else { Comparability::Reproducible }
+    }
+
+    /// Tells whether the preprocessor listed what the compiler did. With a precompiled header, the compiler lists what that was made of first, by
+    /// whole names, where the preprocessor can find the same file by a name from here.
+    fn agree(&self, listed: &Depend, depend: &Depend, takes: Takes) -> bool {
+        let place = |path: &DependPath| self.path(plain(&depfile::spelled(path, &self.root)));
+        let set = |depend: &Depend| depend.paths.iter().map(place).collect::<HashSet<_>>();
+        *listed == *depend || (takes == Takes::Precompiled && set(listed) == set(depend))
     }
 
     fn judge(&self, known: &Known, ran: &Ran) -> Result<(), NotStored> {
@@ -165,12 +173,6 @@ fn without(notes: &[u8], directory: &[u8]) -> Vec<u8> {
         Some(at) => [&notes[..at], &notes[at + directory.len()..]].concat(),
         None => notes.to_vec(),
     }
-}
-
-/// Tells whether the preprocessor listed what the compiler did. With a precompiled header, the compiler lists what that was made of first.
-fn agree(listed: &Depend, depend: &Depend, takes: Takes) -> bool {
-    let set = |depend: &Depend| depend.paths.iter().cloned().collect::<HashSet<_>>();
-    *listed == *depend || (takes == Takes::Precompiled && set(listed) == set(depend))
 }
 
 /// Tells whether messages name the compiler's own temporary files, which are called differently each time: `cc` and six letters behind a

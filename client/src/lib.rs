@@ -24,4 +24,5 @@ mod say;
 pub mod stats;
 pub mod store;
 pub mod toolchain;
+pub mod verify;
 pub mod wrapper;

@@ -1,11 +1,10 @@
 //! All keys of the configuration, as data. `docs/configuration.md` is their prose; a test compares both.
 
 use super::values::{
-    SWITCH, absolute, absolute_list, compiler_check, joined, octal, show_compiler_check, shown, switch, words,
+    FORMATS, SWITCH, TYPES, absolute, absolute_list, compiler_check, joined, octal, show_compiler_check,
+    shown, switch, words,
 };
-use super::{
-    AgentUse, CompilerType, Config, DependUse, ResponseFileFormat, Sloppiness, parse_size, sloppiness,
-};
+use super::{AgentUse, Config, DependUse, Sloppiness, Verify, parse_size, sloppiness, verify};
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a project's own file may set a key.
@@ -20,6 +19,8 @@ pub(super) enum InProject {
     Harmless,
     /// It may name files below itself.
     OwnFiles,
+    /// It may say this, and not take back what its user said.
+    Only(&'static str),
 }
 
 /// One key.
@@ -60,6 +61,7 @@ impl Key {
         match self.project {
             InProject::Never => None,
             InProject::Harmless => Some(text.to_owned()),
+            InProject::Only(allowed) => (text == allowed).then(|| text.to_owned()),
             InProject::OwnFiles => {
                 let own = |path: &str| {
                     let path = Path::new(path);
@@ -126,21 +128,8 @@ macro_rules! path {
 
 const COMMAND: &str = "a command with its arguments separated by spaces, or nothing";
 
-const TYPES: [(&str, CompilerType); 4] = [
-    ("auto", CompilerType::Auto),
-    ("gcc", CompilerType::Gcc),
-    ("clang", CompilerType::Clang),
-    ("other", CompilerType::Other),
-];
-
-const FORMATS: [(&str, ResponseFileFormat); 3] = [
-    ("auto", ResponseFileFormat::Auto),
-    ("posix", ResponseFileFormat::Posix),
-    ("windows", ResponseFileFormat::Windows),
-];
-
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 35] = [
+pub static KEYS: [Key; 36] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -395,5 +384,17 @@ pub static KEYS: [Key; 35] = [
             Ok(())
         },
         show: |config| config.umask.map(|mask| format!("{mask:03o}")).unwrap_or_default(),
+    },
+    Key {
+        name: "verify",
+        variable: "DCCACHE_VERIFY",
+        allowed: verify::ALLOWED,
+        separator: None,
+        project: InProject::Only("always"),
+        set: |config, text| {
+            config.verify = Verify::parse(text).ok_or(())?;
+            Ok(())
+        },
+        show: |config| config.verify.show(),
     },
 ];

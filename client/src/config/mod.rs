@@ -10,12 +10,14 @@ mod raw;
 mod size;
 mod sloppiness;
 mod values;
+mod verify;
 
 pub use error::ConfigError;
 pub use keys::{KEYS, Key};
 pub use layers::{Loaded, Origin, Sources, is_setting};
 pub use size::parse_size;
 pub use sloppiness::Sloppiness;
+pub use verify::Verify;
 
 use crate::agent::policy::Policy;
 use crate::home::Home;
@@ -178,6 +180,8 @@ pub struct Config {
     pub remote_budget_ms: Option<u32>,
     /// Whose entries are accepted from the ring.
     pub trust_accept: Policy,
+    /// Which hits are held against a compile.
+    pub verify: Verify,
 }
 
 impl Default for Config {
@@ -222,6 +226,7 @@ impl Default for Config {
             agent_idle_s: AGENT_IDLE_S,
             remote_budget_ms: None,
             trust_accept: Policy::default(),
+            verify: Verify::default(),
         }
     }
 }

@@ -98,6 +98,7 @@ fn as_text(value: &Value, separator: Option<char>) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
         Value::Boolean(switch) => Some(switch.to_string()),
         Value::Array(items) => {
             let separator = separator?.to_string();

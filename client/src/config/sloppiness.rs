@@ -72,7 +72,7 @@ impl Sloppiness {
     }
 
     /// Shows it so that [`Sloppiness::parse`] gives it back.
-    pub(super) fn show(mut self) -> String {
+    pub(crate) fn show(mut self) -> String {
         let chosen = WORDS.iter().filter(|(_, place)| *place(&mut self)).map(|(word, _)| *word);
         chosen.collect::<Vec<_>>().join(",")
     }

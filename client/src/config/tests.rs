@@ -168,6 +168,10 @@ fn a_project_may_only_say_what_is_harmless() {
         let allowed = harmless.contains(&key.name) || key.name == "extra_files_to_hash";
         assert_eq!(outcome.is_ok(), allowed, "{}", key.name);
     }
+    let verify =
+        |text: &str| machine.project_says(&format!("verify = {text:?}\n")).map(|loaded| loaded.config.verify);
+    assert_eq!(verify("always").ok(), Verify::parse("always"));
+    assert!(verify("0.5").is_err(), "a project does not lower what its user asked for");
     for files in ["/etc/passwd", "../x", "a/../../x"] {
         let text = machine.project_says(&format!("\nextra_files_to_hash = [\"{files}\"]\n")).unwrap_err();
         let text = text.to_string();
@@ -208,6 +212,8 @@ fn lists_are_written_as_arrays_or_as_text() {
     assert_eq!(config.base_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
     assert!(config.sloppiness.locale && config.sloppiness.time_macros && !config.sloppiness.incbin);
     assert_eq!(user("base_dir = \"/a:/b\"\n").unwrap().base_dir, config.base_dir);
+    assert_eq!(user("verify = 0.01\n").unwrap().verify, user("verify = \"0.01\"\n").unwrap().verify);
+    assert!(!user("verify = 1\n").unwrap().verify.is_never() && user("verify = 1.5\n").is_err());
     for wrong in ["base_dir = [\"/a:b\"]\n", "base_dir = [\"a\"]\n", "max_size = [\"1G\"]\n"] {
         assert!(user(wrong).is_err(), "{wrong}");
     }

@@ -1,9 +1,22 @@
 //! Values as text: switches and lists of paths.
 
-use super::CompilerCheck;
+use super::{CompilerCheck, CompilerType, ResponseFileFormat};
 use std::path::{Path, PathBuf};
 
 pub(super) const SWITCH: &str = "true or false";
+
+pub(super) const TYPES: [(&str, CompilerType); 4] = [
+    ("auto", CompilerType::Auto),
+    ("gcc", CompilerType::Gcc),
+    ("clang", CompilerType::Clang),
+    ("other", CompilerType::Other),
+];
+
+pub(super) const FORMATS: [(&str, ResponseFileFormat); 3] = [
+    ("auto", ResponseFileFormat::Auto),
+    ("posix", ResponseFileFormat::Posix),
+    ("windows", ResponseFileFormat::Windows),
+];
 
 /// Values of variables are text, so numbers stand for the words as scripts write them.
 pub(super) fn switch(place: &mut bool, text: &str) -> Result<(), ()> {

@@ -62,6 +62,10 @@ const ROWS: &[Row] = &[
     ("output_to_stdout", "name an output file"),
     ("output_too_large", "nothing to do: the outputs are above the bound of an entry"),
     ("output_write_error", "an output could not be written from the cache; the compiler ran instead"),
+    (
+        "output_varies",
+        "nothing to do: the compiler does not give the same bytes again; it cannot be verified",
+    ),
     ("preprocessor_error", "the compiler says what is wrong"),
     ("push_queue_full", "the agent cannot push fast enough; `dccache agent status` shows the queue"),
     ("read_only", "read_only is on"),
@@ -69,6 +73,7 @@ const ROWS: &[Row] = &[
         "ring_breaker_open",
         "a node failed a moment ago and is not asked yet; `dccache doctor` asks every node",
     ),
+    ("refused_entry", "what a node or directory holds differed from a compile once, and is not taken again"),
     ("ring_not_joined", "join again: this machine's membership went away"),
     (
         "ring_not_trusted",
@@ -96,6 +101,10 @@ const ROWS: &[Row] = &[
     ("unsupported_dependency_file", "the compiler writes dependencies in a way that is not known"),
     ("unsupported_environment_variable", "unset the variable; it makes the compiler write more files"),
     ("unsupported_source_language", "only C, C++ and Objective-C are cached in this version"),
+    (
+        "verify_differs",
+        "what was found is not what the compiler gives now; both are kept below `verify` in dccache's directory",
+    ),
 ];
 
 /// Returns what to do about a reason or fault; `None` for one without a row.

@@ -7,6 +7,18 @@ pub use advice::advice;
 use crate::stats::{Event, Served, Verdict};
 use std::fmt::Write;
 
+/// Says how and where an entry was found.
+pub fn found(served: Served) -> (&'static str, &'static str) {
+    match served {
+        Served::Local => ("preprocessed", "the local store"),
+        Served::Ring => ("preprocessed", "the ring"),
+        Served::Shared => ("preprocessed", "a shared directory"),
+        Served::DirectShared => ("direct", "a shared directory"),
+        Served::DirectLocal => ("direct", "the local store"),
+        Served::DirectRing => ("direct", "the ring"),
+    }
+}
+
 /// Explains one compile.
 pub fn explain(event: &Event) -> String {
     let mut text = String::new();
@@ -18,16 +30,22 @@ pub fn explain(event: &Event) -> String {
     line("in", shown(&event.directory));
     let reason = match &event.verdict {
         Verdict::Hit(served) => {
-            let (how, place) = match served {
-                Served::Local => ("preprocessed", "the local store"),
-                Served::Ring => ("preprocessed", "the ring"),
-                Served::Shared => ("preprocessed", "a shared directory"),
-                Served::DirectShared => ("direct", "a shared directory"),
-                Served::DirectLocal => ("direct", "the local store"),
-                Served::DirectRing => ("direct", "the ring"),
-            };
+            let (how, place) = found(*served);
             line("result", format!("hit ({how}): served by {place}"));
             None
+        }
+        Verdict::Verified(served) => {
+            let (how, place) = found(*served);
+            line("result", format!("hit ({how}): found in {place}, compiled as well, and equal"));
+            None
+        }
+        Verdict::Unverified(served, reason) => {
+            let (how, place) = found(*served);
+            line(
+                "result",
+                format!("hit ({how}): found in {place}, compiled as well, not comparable: {reason}"),
+            );
+            Some(reason.as_str())
         }
         Verdict::Miss => {
             line("result", "miss: compiled and stored".into());

@@ -42,6 +42,20 @@ pub enum Verdict {
     NotStored(String),
     /// Left to the compiler untouched, for this reason.
     Bypassed(String),
+    /// Found and compiled as well, with equal results.
+    Verified(Served),
+    /// Found and compiled as well; for this reason nobody can tell whether what was found is right.
+    Unverified(Served, String),
+}
+
+impl Verdict {
+    /// Returns how and where an entry was found that answers the call, whether or not it was compiled as well.
+    pub fn served(&self) -> Option<Served> {
+        match self {
+            Self::Hit(served) | Self::Verified(served) | Self::Unverified(served, _) => Some(*served),
+            Self::Miss | Self::NotStored(_) | Self::Bypassed(_) => None,
+        }
+    }
 }
 
 /// One compile.

@@ -41,7 +41,7 @@ struct Summary {
 }
 
 impl Format for Summary {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const LIMIT: usize = 16 << 20;
 
     fn validate(&self) -> Result<(), DecodeError> {
@@ -184,11 +184,12 @@ mod tests {
             recached: 14,
             local: Moves { found: 15, missed: 16, written: 17 },
             remote: Moves { found: 18, missed: 19, written: 20 },
+            verified: 21,
         };
         let summary = Summary { hours: BTreeMap::from([(497_000, totals)]) };
         let text = concat!(
-            "0301e8aa1e01021504ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
-            "727570745f656e74727906f0a20408090a0b0c0d0e0f1011121314",
+            "0401e8aa1e01021504ac02010d696e7075745f6368616e6765640401076c696e6b696e6705010d636f72",
+            "727570745f656e74727906f0a20408090a0b0c0d0e0f101112131415",
         );
         golden::<Summary>(text, &summary);
     }

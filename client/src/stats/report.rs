@@ -15,6 +15,7 @@ pub fn as_json(totals: &Totals, files: u64, bytes: u64, max_size: u64) -> Value 
             "shared": totals.shared_hits,
             "direct": totals.direct_hits,
             "preprocessed": totals.hits() - totals.direct_hits,
+            "verified": totals.verified,
         },
         "misses": totals.misses(),
         "stored": totals.stored,
@@ -49,6 +50,13 @@ pub fn as_text(totals: &Totals, files: u64, bytes: u64, max_size: u64) -> String
         [("    direct", totals.direct_hits), ("    preprocessed", totals.hits() - totals.direct_hits)];
     for (name, number) in kinds {
         line(&mut text, name, &format!("{number} ({:.1} %)", share(number)));
+    }
+    if totals.verified > 0 {
+        line(
+            &mut text,
+            "    verified by a compile",
+            &format!("{} ({:.1} %)", totals.verified, share(totals.verified)),
+        );
     }
     line(&mut text, "  misses", &format!("{} ({:.1} %)", totals.misses(), share(totals.misses())));
     section(&mut text, "    not stored", &totals.not_stored);

@@ -46,6 +46,8 @@ pub struct Totals {
     pub local: Moves,
     /// Reads and writes of the ring and of a shared directory.
     pub remote: Moves,
+    /// Hits that were compiled as well, and found right. They are among the hits, and spared nothing.
+    pub verified: u64,
 }
 
 impl Totals {
@@ -68,15 +70,16 @@ impl Totals {
     pub fn add(&mut self, event: &Event) {
         match &event.verdict {
             Verdict::Hit(served) => {
-                match served {
-                    Served::Local | Served::DirectLocal => self.local_hits += 1,
-                    Served::Ring | Served::DirectRing => self.ring_hits += 1,
-                    Served::Shared | Served::DirectShared => self.shared_hits += 1,
-                }
-                let direct =
-                    matches!(served, Served::DirectLocal | Served::DirectRing | Served::DirectShared);
-                self.direct_hits += u64::from(direct);
+                self.add_hit(*served);
                 self.saved_ms += u64::from(event.compile_ms.saturating_sub(event.own_us / 1000));
+            }
+            Verdict::Verified(served) => {
+                self.add_hit(*served);
+                self.verified += 1;
+            }
+            Verdict::Unverified(served, reason) => {
+                self.add_hit(*served);
+                count(&mut self.faults, reason, 1);
             }
             Verdict::Miss => self.stored += 1,
             Verdict::NotStored(reason) => count(&mut self.not_stored, reason, 1),
@@ -88,16 +91,27 @@ impl Totals {
         self.stored_bytes += event.stored_bytes;
     }
 
+    fn add_hit(&mut self, served: Served) {
+        match served {
+            Served::Local | Served::DirectLocal => self.local_hits += 1,
+            Served::Ring | Served::DirectRing => self.ring_hits += 1,
+            Served::Shared | Served::DirectShared => self.shared_hits += 1,
+        }
+        let direct = matches!(served, Served::DirectLocal | Served::DirectRing | Served::DirectShared);
+        self.direct_hits += u64::from(direct);
+    }
+
     fn add_traffic(&mut self, event: &Event) {
         let traffic = &event.traffic;
         self.direct_misses += u64::from(traffic.direct == Looked::Missed);
         self.preprocessed_misses += u64::from(traffic.preprocessed == Looked::Missed);
-        let near = matches!(event.verdict, Verdict::Hit(Served::Local | Served::DirectLocal));
-        let far = matches!(event.verdict, Verdict::Hit(_)) && !near;
+        let served = event.verdict.served();
+        let near = matches!(served, Some(Served::Local | Served::DirectLocal));
+        let far = served.is_some() && !near;
         let compiled = match &event.verdict {
             Verdict::Bypassed(reason) => reason == "read_only_direct",
             Verdict::NotStored(reason) => reason != "compile_failed",
-            Verdict::Hit(_) | Verdict::Miss => true,
+            _ => true,
         };
         let asked = |moves: &Moves| moves.found + moves.missed > 0;
         self.local_misses += u64::from(asked(&traffic.local) && !near && compiled);
@@ -124,6 +138,7 @@ impl Totals {
         self.recached += other.recached;
         self.local.join(&other.local);
         self.remote.join(&other.remote);
+        self.verified += other.verified;
         let maps = [
             (&mut self.not_stored, &other.not_stored),
             (&mut self.bypassed, &other.bypassed),
@@ -155,8 +170,12 @@ mod tests {
         totals.add(&event(Verdict::Miss, 20_000));
         totals.add(&event(Verdict::NotStored("read_only".to_owned()), 20_000));
         assert_eq!(totals.saved_ms, 480 + 400);
+        totals.add(&event(Verdict::Verified(Served::DirectRing), 20_000));
+        totals.add(&event(Verdict::Unverified(Served::Local, "output_varies".to_owned()), 20_000));
+        assert_eq!(totals.saved_ms, 480 + 400, "what was compiled as well spared nothing");
         let mut twice = totals.clone();
         twice.join(&totals);
-        assert_eq!((twice.saved_ms, twice.hits(), twice.misses()), (2 * 880, 6, 4));
+        assert_eq!((twice.saved_ms, twice.hits(), twice.misses()), (2 * 880, 10, 4));
+        assert_eq!((twice.verified, twice.faults["output_varies"], twice.direct_hits), (2, 2, 2));
     }
 }

@@ -188,6 +188,17 @@ impl<'a> Store<'a> {
         Ok(over.then_some(shard))
     }
 
+    /// Takes out what lies under a key: an entry, or a second name. Names that lead to it lead nowhere from then on.
+    ///
+    /// # Errors
+    /// Why it is still there.
+    pub fn remove(&self, key: &EntryKey) -> io::Result<()> {
+        match self.home.remove(&name_of(key)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Brings a shard below its share: what was not used for longest goes first.
     ///
     /// Costs one stat per file of the shard. Another process that cleans it makes this call return at once.

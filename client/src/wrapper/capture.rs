@@ -111,7 +111,7 @@ impl Setting<'_> {
     }
 
     /// Tells whether the compiler gives the same bytes again. Coverage is stamped with the time; records of optimisations hold addresses.
-    fn comparability(&self) -> Comparability {
+    pub(super) fn comparability(&self) -> Comparability {
         let invocation = &self.invocation;
         let record = |output: &PlannedOutput| output.role == OutputRole::OptimizationRecord;
         let header = invocation.stage == Stage::Precompiled;

@@ -9,6 +9,7 @@ use super::lookup::Known;
 use super::prefix::Start;
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally, stderr_shows_color};
+use super::verify::{Around, Reached};
 use crate::invocation::ColorRequest;
 use crate::keying::Color;
 use crate::link::Link;
@@ -36,51 +37,81 @@ impl Setting<'_> {
             .in_namespace(&self.config.namespace);
         let mut link = Link::new(self.home, self.config);
         let mut direct = self.direct();
-        if let Some(known) = direct.as_mut().filter(|_| !self.config.recache)
-            && self.serve_directly(known, &store, link.as_mut(), tally)
-        {
-            // What it learned is written, and the process ends: to free thousands of names one by one is a tenth of a hit.
-            std::mem::forget(direct);
-            return Ok(0);
-        }
-        if self.config.read_only_direct {
-            return Err(Refusal::ours("read_only_direct"));
-        }
+        let looked_for = direct.as_mut().filter(|_| !self.config.recache);
+        let reached = looked_for.and_then(|direct| self.serve_directly(direct, &store, link.as_mut(), tally));
+        let doubt = match reached {
+            Some(Reached::Delivered) => {
+                // What it learned is written, and the process ends: to free thousands of names one by one is a tenth of a hit.
+                std::mem::forget(direct);
+                return Ok(0);
+            }
+            Some(Reached::Doubted(doubt)) => Some(doubt),
+            None if self.config.read_only_direct => return Err(Refusal::ours("read_only_direct")),
+            None => None,
+        };
         if let Some(direct) = direct.as_mut() {
             self.watch(direct);
         }
-        if let Some(direct) = direct.as_mut()
+        if doubt.is_none()
+            && let Some(direct) = direct.as_mut()
             && let Some(lists) = self.lists(direct)
         {
             return self.compile_listing(direct, &lists, &store, link, tally);
         }
+        let known = self.know_and_watch(&mut direct, tally);
+        match doubt {
+            Some(doubt) => {
+                let around = Around { known, direct: direct.as_mut(), store: &store, link };
+                self.verify(*doubt, around, tally)
+            }
+            None => self.serve_by_text(known?, direct.as_mut(), &store, link, tally),
+        }
+    }
+
+    /// Finds out what the text says, and from there on watches the ways to it.
+    fn know_and_watch(&self, direct: &mut Option<Direct>, tally: &mut Tally) -> Result<Known, Refusal> {
         let known = self.know(tally)?;
         if !known.provable {
-            direct = None;
+            *direct = None;
         }
         if let Some(direct) = direct.as_ref() {
             let files = known.inputs.files.iter().map(|input| input.name.as_slice());
             self.watch_beside(direct, files, known.inputs.start());
         }
+        Ok(known)
+    }
+
+    /// Serves the call by its preprocessed text, or compiles it.
+    fn serve_by_text(
+        &self,
+        known: Known,
+        mut direct: Option<&mut Direct>,
+        store: &Store<'_>,
+        mut link: Option<Link<'_>>,
+        tally: &mut Tally,
+    ) -> Result<i32, Refusal> {
         let probes = known.probes();
         tally.event.keys = probes.iter().map(|key| *key.digest()).collect();
         if self.config.recache {
             tally.event.traffic.recached = true;
-            return self.compile(&known, direct.as_mut(), &store, link, tally);
+            return self.compile(&known, direct, store, link, tally);
         }
-        if self.serve_locally(&known, direct.as_mut(), &store, link.as_mut(), tally)
-            || self.serve_from_shared(&known, direct.as_mut(), &store, tally)
-            || self.serve_from_ring(&known, direct.as_mut(), &store, link.as_mut(), tally)
-        {
-            return Ok(0);
+        let mut reached = self
+            .serve_locally(&known, direct.as_deref_mut(), store, link.as_mut(), tally)
+            .or_else(|| self.serve_from_shared(&known, direct.as_deref_mut(), store, tally))
+            .or_else(|| self.serve_from_ring(&known, direct.as_deref_mut(), store, link.as_mut(), tally));
+        let flies = reached.is_none() && !self.config.read_only;
+        let flight = if flies { take_off(self.home, &probes[0]) } else { Flight::Unlocked };
+        if matches!(flight, Flight::AfterAnother(_)) {
+            reached = self.serve_locally(&known, direct.as_deref_mut(), store, link.as_mut(), tally);
         }
-        let flight = if self.config.read_only { Flight::Unlocked } else { take_off(self.home, &probes[0]) };
-        if matches!(flight, Flight::AfterAnother(_))
-            && self.serve_locally(&known, direct.as_mut(), &store, link.as_mut(), tally)
-        {
-            return Ok(0);
+        match reached {
+            Some(Reached::Delivered) => Ok(0),
+            Some(Reached::Doubted(doubt)) => {
+                self.verify(*doubt, Around { known: Ok(known), direct, store, link }, tally)
+            }
+            None => self.compile(&known, direct, store, link, tally),
         }
-        self.compile(&known, direct.as_mut(), &store, link, tally)
     }
 
     pub(super) fn deliver_or_count(&self, entry: &LocalEntry, served: Served, tally: &mut Tally) -> bool {
@@ -101,7 +132,7 @@ impl Setting<'_> {
     }
 
     /// Runs the compiler once. Whatever happens afterwards, its exit code is the result.
-    fn compile(
+    pub(super) fn compile(
         &self,
         known: &Known,
         direct: Option<&mut Direct>,
@@ -137,8 +168,9 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Result<i32, Refusal> {
         let flight = take_off(self.home, &direct.flight());
+        // Nothing is compiled by lists where a hit is to be verified.
         if matches!(flight, Flight::AfterAnother(_))
-            && self.serve_directly(direct, store, link.as_mut(), tally)
+            && self.serve_directly(direct, store, link.as_mut(), tally).is_some()
         {
             return Ok(0);
         }
@@ -179,7 +211,12 @@ impl Setting<'_> {
         Ok(self.end(&ran, tally))
     }
 
-    fn run_compiler(&self, color: Color, added: &[OsString], tally: &mut Tally) -> Result<Ran, Refusal> {
+    pub(super) fn run_compiler(
+        &self,
+        color: Color,
+        added: &[OsString],
+        tally: &mut Tally,
+    ) -> Result<Ran, Refusal> {
         let mut arguments = self.colored_arguments(color);
         arguments.extend_from_slice(added);
         let start = Start::of(&self.config.prefix_command, self.compiler, &arguments);
@@ -192,7 +229,7 @@ impl Setting<'_> {
     }
 
     /// Ends as the compiler did.
-    fn end(&self, ran: &Ran, tally: &mut Tally) -> i32 {
+    pub(super) fn end(&self, ran: &Ran, tally: &mut Tally) -> i32 {
         if let Ending::Killed(_) = ran.ending {
             // The record is written before, since nothing comes after.
             if let Some(verdict) = tally.verdict.take() {
@@ -228,7 +265,7 @@ impl Setting<'_> {
     }
 
     /// Stores what a compile gave, under its direct key where it has one.
-    fn store(
+    pub(super) fn store(
         &self,
         known: &Known,
         captured: &Captured,
@@ -310,14 +347,14 @@ impl Setting<'_> {
     }
 
     /// Names the main output, and says how it lies there; nothing where there is none.
-    fn main_output(&self) -> Option<(PathBuf, Option<Stamp>)> {
+    pub(super) fn main_output(&self) -> Option<(PathBuf, Option<Stamp>)> {
         let path = self.main_path()?;
         let stamp = fs::symlink_metadata(&path).ok().map(|found| Stamp::from(&found));
         Some((path, stamp))
     }
 
     /// Names the main output; nothing where there is none.
-    fn main_path(&self) -> Option<PathBuf> {
+    pub(super) fn main_path(&self) -> Option<PathBuf> {
         let role = self.invocation.stage.role()?;
         let planned = self.invocation.outputs.iter().find(|planned| planned.role == role)?;
         Some(self.path(planned.path.as_ref()?))
@@ -325,7 +362,7 @@ impl Setting<'_> {
 
     /// Removes what a compile that failed has left of its main output, `before` being what lay there: the compilers do so themselves,
     /// unless a signal ended one of their parts.
-    fn remove_partial(&self, before: Option<(PathBuf, Option<Stamp>)>, ran: &Ran) {
+    pub(super) fn remove_partial(&self, before: Option<(PathBuf, Option<Stamp>)>, ran: &Ran) {
         let Some((path, before)) = before.filter(|_| !ran.ending.is_success()) else { return };
         let now = fs::symlink_metadata(&path).ok().filter(|found| found.is_file());
         if now.is_some_and(|found| Some(Stamp::from(&found)) != before) {

@@ -8,9 +8,12 @@ use crate::home::unique_part;
 use crate::invocation::PlannedOutput;
 use crate::process::write_all;
 use crate::store::{LocalEntry, Store, Transfer};
+use crate::verify::Expected;
 use dccache_protocol::codec::Format;
 use dccache_protocol::depend::Depend;
+use dccache_protocol::digest::Verified;
 use dccache_protocol::entry::{BlobRef, OutputRole};
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -55,18 +58,25 @@ pub(super) struct Shared<'a> {
 impl Setting<'_> {
     /// Writes all outputs of an entry, then replays its stderr.
     pub(super) fn deliver(&self, entry: &LocalEntry, tally: &mut Tally) -> Result<(), Undelivered> {
-        let delivery = Delivery {
-            directory: &self.directory,
-            outputs: &self.invocation.outputs,
-            depend: self.invocation.depend.as_ref(),
-            root: &self.root,
-            shared: self.config.transfer().map(|transfer| Shared {
-                store: Store::new(self.home, self.config.max_size).with_files(self.config.max_files),
+        Delivery::of(self).make(entry, tally)
+    }
+}
+
+impl<'a> Delivery<'a> {
+    /// Prepares the delivery that a call wants.
+    pub(super) fn of(setting: &'a Setting<'_>) -> Self {
+        let config = setting.config;
+        Self {
+            directory: &setting.directory,
+            outputs: &setting.invocation.outputs,
+            depend: setting.invocation.depend.as_ref(),
+            root: &setting.root,
+            shared: config.transfer().map(|transfer| Shared {
+                store: Store::new(setting.home, config.max_size).with_files(config.max_files),
                 transfer,
-                keeps: !self.config.read_only && !self.config.remote_only,
+                keeps: !config.read_only && !config.remote_only,
             }),
-        };
-        delivery.make(entry, tally)
+        }
     }
 }
 
@@ -76,32 +86,51 @@ impl Delivery<'_> {
         let contents = entry.contents().map_err(|_| Undelivered::Damaged)?;
         let (files, streams) = contents.split_at(entry.outcome.outputs.len());
         let [stdout, stderr] = streams else { return Err(Undelivered::Damaged) };
-        let content_of = |role: OutputRole| {
-            let index = entry.outcome.outputs.iter().position(|output| output.role == role)?;
-            files.get(index).map(AsRef::<[u8]>::as_ref)
-        };
         for planned in self.outputs {
-            let content = content_of(planned.role).ok_or(Undelivered::Damaged)?;
+            let content = self.content(planned.role, entry, files)?;
             let Some(path) = &planned.path else { continue };
-            let generated;
-            let content = match (planned.role, self.depend) {
-                (OutputRole::Depend, Some(request)) => {
-                    let depend = Depend::from_bytes(content).map_err(|_| Undelivered::Damaged)?;
-                    generated = depfile::write(&depend, request, self.root);
-                    &generated
-                }
-                _ => content,
-            };
             let path = self.directory.join(OsStr::from_bytes(path));
             let raw = entry.outcome.outputs.iter().find(|output| output.role == planned.role);
             let takes = self.shared.as_ref().is_some_and(|shared| shared.transfer.takes(planned.role));
             let raw = raw.filter(|_| takes).map(|output| &output.content);
-            self.replace_output(&path, content, raw).map_err(Undelivered::Output)?;
+            self.replace_output(&path, &content, raw).map_err(Undelivered::Output)?;
         }
         tally.delivered = Some(0);
         write_all(rustix::stdio::stdout(), stdout.as_ref());
         write_all(rustix::stdio::stderr(), stderr.as_ref());
         Ok(())
+    }
+
+    /// Returns what would be written and said, and does neither.
+    pub(super) fn expected(&self, entry: &LocalEntry) -> Result<Expected, Undelivered> {
+        let contents = entry.contents().map_err(|_| Undelivered::Damaged)?;
+        let (files, streams) = contents.split_at(entry.outcome.outputs.len());
+        let [stdout, stderr] = streams else { return Err(Undelivered::Damaged) };
+        let wanted = self.outputs.iter().filter_map(|planned| Some((planned.role, planned.path.as_ref()?)));
+        let wanted = wanted.map(|(role, path)| {
+            let content = self.content(role, entry, files)?.into_owned();
+            Ok((role, self.directory.join(OsStr::from_bytes(path)), content))
+        });
+        let streams = [stdout, stderr].map(|stream| AsRef::<[u8]>::as_ref(stream).to_vec());
+        Ok(Expected { files: wanted.collect::<Result<_, _>>()?, streams })
+    }
+
+    /// Returns what an output holds; a dependency file is made for this call.
+    fn content<'c>(
+        &self,
+        role: OutputRole,
+        entry: &LocalEntry,
+        files: &'c [Verified<Vec<u8>>],
+    ) -> Result<Cow<'c, [u8]>, Undelivered> {
+        let index = entry.outcome.outputs.iter().position(|output| output.role == role);
+        let content = index.and_then(|index| files.get(index)).ok_or(Undelivered::Damaged)?.as_ref();
+        match (role, self.depend) {
+            (OutputRole::Depend, Some(request)) => {
+                let depend = Depend::from_bytes(content).map_err(|_| Undelivered::Damaged)?;
+                Ok(depfile::write(&depend, request, self.root).into())
+            }
+            _ => Ok(content.into()),
+        }
     }
 
     /// Puts an output in place: a new file beside it, the old one unlinked, then a rename. A rename over an existing file would make some

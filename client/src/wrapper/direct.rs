@@ -1,6 +1,7 @@
 //! Direct mode: an entry found by what earlier compiles of the command read, without a preprocessor.
 
 use super::setting::{Setting, Tally};
+use super::verify::Reached;
 use crate::cpp::FileFacts;
 use crate::direct::chain::groups;
 use crate::direct::digests::{Access, Digests};
@@ -209,6 +210,7 @@ impl Setting<'_> {
             (derived, newest) = self.derive_from_ring(direct, link, budget, tally)?;
         }
         let came = newest.and_then(|(key, entry)| Some((position(&derived, key)?, entry)));
+        let came = came.filter(|(at, entry)| !self.refuses(&[derived[*at].1], entry, tally));
         let doubted = match came {
             Some((at, entry)) if entry.contents().is_ok() => {
                 tally.event.traffic.remote.read(true);
@@ -222,6 +224,7 @@ impl Setting<'_> {
             return None;
         }
         match if doubted { link.find_checked(&keys, budget) } else { link.find(&keys, budget) } {
+            Answer::Found { key, lies, entry, .. } if self.refuses(&[key, lies], &entry, tally) => None,
             Answer::Found { key, entry, fault, .. } => {
                 fault.into_iter().for_each(|fault| tally.fault(fault));
                 tally.event.traffic.remote.read(true);
@@ -311,31 +314,47 @@ impl Setting<'_> {
         store: &Store<'_>,
         mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
-    ) -> bool {
+    ) -> Option<Reached> {
         tally.event.traffic.direct = Looked::Missed;
         if !self.config.remote_only
             && let Some(hit) = self.find_directly(direct, store, tally)
         {
             tally.event.keys = vec![*hit.key.digest()];
+            if self.verifies_since.is_some() {
+                return Some(Reached::direct(hit, Served::DirectLocal));
+            }
             if self.deliver_or_count(&hit.entry, Served::DirectLocal, tally) {
                 tally.event.traffic.direct = Looked::Found;
                 self.seal(direct, &hit.footprint, hit.lies);
                 self.share_directly_again(&hit, link.as_deref_mut(), tally);
-                return true;
+                return Some(Reached::Delivered);
             }
         }
-        if self.serve_directly_from_shared(direct, store, tally) {
-            return true;
+        if let Some(reached) = self.serve_directly_from_shared(direct, store, tally) {
+            return Some(reached);
         }
-        let Some(link) = link else { return false };
-        let Some(hit) = self.find_directly_on_ring(direct, link, tally) else { return false };
+        let hit = self.find_directly_on_ring(direct, link?, tally)?;
+        self.serve_found(hit, Served::DirectRing, store, tally)
+    }
+
+    /// Serves a call by what was found elsewhere by what it reads, and keeps that.
+    pub(super) fn serve_found(
+        &self,
+        hit: DirectHit,
+        served: Served,
+        store: &Store<'_>,
+        tally: &mut Tally,
+    ) -> Option<Reached> {
         tally.event.keys = vec![*hit.key.digest()];
-        if !self.deliver_or_count(&hit.entry, Served::DirectRing, tally) {
-            return false;
+        if self.verifies_since.is_some() {
+            return Some(Reached::direct(hit, served));
+        }
+        if !self.deliver_or_count(&hit.entry, served, tally) {
+            return None;
         }
         tally.event.traffic.direct = Looked::Found;
         self.keep_direct(hit, store, tally);
-        true
+        Some(Reached::Delivered)
     }
 
     /// Keeps what was found elsewhere by what it reads. The command is not sealed: that takes as long as all the rest, and most of what a fresh checkout

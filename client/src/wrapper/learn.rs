@@ -15,6 +15,7 @@ use crate::process::wall_now;
 use crate::project;
 use crate::store::{Beside, Side, Store};
 use crate::toolchain::{Stamp, is_before};
+use crate::verify::is_recorded;
 use dccache_protocol::codec::Format;
 use dccache_protocol::keys::{EntryKey, ManifestKey, RootPath};
 use dccache_protocol::manifest::Manifest;
@@ -202,9 +203,11 @@ impl Setting<'_> {
         );
         let response_file = self.arguments.iter().any(|argument| argument.as_bytes().starts_with(b"@"));
         let settled = self.toolchain.stamps.iter().all(|(_, stamp)| stamp.is_settled(now));
-        // The fast way knows no log, writes what it delivers, and looks nowhere but here.
+        // The fast way knows no log, compares with no compile, writes what it delivers, and looks nowhere but here.
         let plain = self.in_force.steady
             && self.config.log_file.is_none()
+            && self.config.verify.is_never()
+            && !is_recorded()
             && self.config.stats_log.is_none()
             && !self.config.debug
             && self.config.transfer().is_none()

@@ -105,7 +105,9 @@ impl Setting<'_> {
     /// Only gcc with the GNU assembler is asked: nothing names the files of `.incbin` in clang's own assembler, and with link-time
     /// optimisation there is none. Short lists (`-MMD`) lack headers that decide the object.
     pub(super) fn lists(&self, direct: &Direct) -> Option<Lists> {
-        if self.config.read_only || self.config.recache || self.config.remote_only {
+        // What verifies is compiled exactly as typed.
+        let verifies = self.verifies_since.is_some();
+        if self.config.read_only || self.config.recache || self.config.remote_only || verifies {
             return None;
         }
         let invocation = &self.invocation;
@@ -281,7 +283,7 @@ fn can_be_written(path: &Path) -> bool {
 }
 
 /// Names the reason of a refusal that came too late for one.
-fn reason(refusal: Refusal) -> &'static str {
+pub(super) fn reason(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Call(bypass) => bypass.reason.name(),
         Refusal::Ours(name, _) => name,

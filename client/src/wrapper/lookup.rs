@@ -246,7 +246,7 @@ impl Setting<'_> {
         match link?.find(&known.probes(), self.time_slot().budget_ms(self.home)) {
             Answer::Found { key, lies, entry, fault } => {
                 fault.into_iter().for_each(|fault| tally.fault(fault));
-                let admitted = known.admits(key, &entry);
+                let admitted = known.admits(key, &entry) && !self.refuses(&[key, lies], &entry, tally);
                 tally.event.traffic.remote.read(admitted);
                 admitted.then_some(Hit { key, lies, entry })
             }

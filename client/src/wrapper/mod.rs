@@ -28,6 +28,7 @@ mod share;
 mod shared_directory;
 mod text;
 mod tokens;
+mod verify;
 
 pub use rules::{Fault, InForce, Own, Rules};
 
@@ -38,7 +39,7 @@ use crate::invocation::{
     Bypass, Command, CompilerKind, Configured, Disk, Invocation, Plan, Plugins, Quoting, Reason,
 };
 use crate::keying::{declare, make_portable, split_overlays, take_out_declared};
-use crate::process::{exec, is_ignored, standard_streams_are_open};
+use crate::process::{coarse_now_ns, exec, is_ignored, standard_streams_are_open};
 use crate::project::root_of;
 use crate::resolve::{Compiler, NotFound, resolve};
 use crate::say::complain;
@@ -322,7 +323,13 @@ fn prepare<'a>(call: &Call<'a>) -> Result<Setting<'a>, Refusal> {
         sealed: sealed.map(|unsealed| unsealed.name),
         in_force,
         shared: Shared::open(&config.shared),
+        verifies_since: config.verify.chooses(draw).then(coarse_now_ns),
     })
+}
+
+/// A number that nobody knows before.
+fn draw() -> u32 {
+    getrandom::u32().unwrap_or_default()
 }
 
 /// Finds out which toolchain a command runs, and understands it with what the driver adds to it.

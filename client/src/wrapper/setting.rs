@@ -13,6 +13,7 @@ use crate::link::TimeSlot;
 use crate::resolve::Compiler;
 use crate::stats::{self, Event, Verdict};
 use crate::toolchain::Toolchain;
+use crate::verify::{Differs, Line, is_recorded};
 use dccache_protocol::keys::SealedName;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -44,6 +45,8 @@ pub(super) struct Setting<'a> {
     pub(super) in_force: &'a InForce,
     /// Directories that are looked in after the local store.
     pub(super) shared: Shared<'a>,
+    /// Where a hit is to be verified: when its look-up began, in ns since the Unix epoch by the clock of file times.
+    pub(super) verifies_since: Option<i64>,
 }
 
 impl Setting<'_> {
@@ -99,6 +102,8 @@ pub(super) struct Tally {
     pub(super) delivered: Option<i32>,
     /// Main output, beside which a debug log may be written.
     pub(super) output: Option<PathBuf>,
+    /// How a hit differs from the compile.
+    pub(super) differs: Option<Differs>,
     start: Instant,
     /// Time that the compiler took, which is not ours.
     pub(super) compiler: Duration,
@@ -122,6 +127,7 @@ impl Tally {
             verdict: None,
             delivered: None,
             output: None,
+            differs: None,
             start: Instant::now(),
             compiler: Duration::ZERO,
         }
@@ -141,6 +147,9 @@ impl Tally {
     pub(super) fn record(&self, home: &Home, config: &Config) {
         if config.stats {
             let _ = stats::append(home, &self.event);
+        }
+        if is_recorded() {
+            Line::of(&self.event, self.output.as_deref(), self.differs.as_ref()).note();
         }
         if let Some(log) = &config.log_file {
             // One write each, so that lines of many compiles do not mix. A log that cannot be written stops nothing.

@@ -4,6 +4,7 @@ use super::direct::{Direct, DirectHit};
 use super::learn::Learned;
 use super::lookup::{Hit, Known};
 use super::setting::{Setting, Tally};
+use super::verify::Reached;
 use crate::direct::manifest::{Footprint, Within, opened};
 use crate::home::Home;
 use crate::link::Link;
@@ -57,18 +58,9 @@ impl Setting<'_> {
         direct: &mut Direct,
         store: &Store<'_>,
         tally: &mut Tally,
-    ) -> bool {
-        let Some(hit) = self.shared.stores().find_map(|from| self.find_directly_in(direct, &from, tally))
-        else {
-            return false;
-        };
-        tally.event.keys = vec![*hit.key.digest()];
-        if !self.deliver_or_count(&hit.entry, Served::DirectShared, tally) {
-            return false;
-        }
-        tally.event.traffic.direct = Looked::Found;
-        self.keep_direct(hit, store, tally);
-        true
+    ) -> Option<Reached> {
+        let hit = self.shared.stores().find_map(|from| self.find_directly_in(direct, &from, tally))?;
+        self.serve_found(hit, Served::DirectShared, store, tally)
     }
 
     fn find_directly_in(
@@ -86,7 +78,7 @@ impl Setting<'_> {
         let within = self.within(direct);
         for (manifest, suggested) in manifests {
             for (key, footprint) in self.derive(direct, manifest, suggested, Some(&within)) {
-                if let Some((lies, entry)) = taken(from, &key, tally) {
+                if let Some((lies, entry)) = self.taken(from, &key, tally) {
                     tally.event.traffic.remote.read(true);
                     return Some(DirectHit { manifest, key, lies, footprint, entry });
                 }
@@ -114,26 +106,29 @@ impl Setting<'_> {
         direct: Option<&mut Direct>,
         store: &Store<'_>,
         tally: &mut Tally,
-    ) -> bool {
+    ) -> Option<Reached> {
         let probes = known.probes();
         for from in self.shared.stores() {
             let found = probes.iter().find_map(|key| {
                 let (lies, entry) =
-                    taken(&from, key, tally).filter(|(_, entry)| known.admits(*key, entry))?;
+                    self.taken(&from, key, tally).filter(|(_, entry)| known.admits(*key, entry))?;
                 Some(Hit { key: *key, lies, entry })
             });
             tally.event.traffic.remote.read(found.is_some());
             let Some(hit) = found else { continue };
+            if self.verifies_since.is_some() {
+                return Some(Reached::text(hit, Served::Shared));
+            }
             if self.deliver_or_count(&hit.entry, Served::Shared, tally) {
                 tally.event.traffic.preprocessed = Looked::Found;
                 let learned = self.keep_found(known, &hit, direct, store, None, tally);
                 if let Some(learned) = learned.filter(|_| !self.config.read_only) {
                     self.share_name(&hit.lies, &learned, tally);
                 }
-                return true;
+                return Some(Reached::Delivered);
             }
         }
-        false
+        None
     }
 
     /// Writes a compile to every directory, under the first of its names, the others leading there; returns whether one took it.
@@ -194,19 +189,25 @@ impl Setting<'_> {
             tally.event.traffic.remote.written += u64::from(noted);
         }
     }
-}
 
-/// Reads an entry that others wrote: from here on it is nobody's own.
-fn taken(from: &Store<'_>, key: &EntryKey, tally: &mut Tally) -> Option<(EntryKey, Box<LocalEntry>)> {
-    match from.get(key) {
-        Found::Entry { key, mut entry } => {
-            entry.origin = Origin::Shared;
-            Some((key, entry))
-        }
-        Found::Nothing => None,
-        Found::Damaged => {
-            tally.fault("corrupt_entry");
-            None
+    /// Reads an entry that others wrote: from here on it is nobody's own.
+    fn taken(
+        &self,
+        from: &Store<'_>,
+        key: &EntryKey,
+        tally: &mut Tally,
+    ) -> Option<(EntryKey, Box<LocalEntry>)> {
+        match from.get(key) {
+            Found::Entry { key: lies, entry } if self.refuses(&[*key, lies], &entry, tally) => None,
+            Found::Entry { key, mut entry } => {
+                entry.origin = Origin::Shared;
+                Some((key, entry))
+            }
+            Found::Nothing => None,
+            Found::Damaged => {
+                tally.fault("corrupt_entry");
+                None
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::lookup::{Hit, Known};
 use super::setting::{Setting, Tally};
 use super::share::count_suggestion;
 use super::shared_directory::vouching;
+use super::verify::Reached;
 use crate::link::Link;
 use crate::stats::{Looked, Served};
 use crate::store::Store;
@@ -18,22 +19,25 @@ impl Setting<'_> {
         store: &Store<'_>,
         mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
-    ) -> bool {
+    ) -> Option<Reached> {
         tally.event.traffic.preprocessed = Looked::Missed;
         if self.config.remote_only {
-            return false;
+            return None;
         }
-        let Some(hit) = self.find_locally(store, known, tally) else { return false };
-        let delivered = self.deliver_or_count(&hit.entry, Served::Local, tally);
-        if delivered {
-            tally.event.traffic.preprocessed = Looked::Found;
+        let hit = self.find_locally(store, known, tally)?;
+        if self.verifies_since.is_some() {
+            return Some(Reached::text(hit, Served::Local));
         }
-        if delivered && !self.config.read_only {
+        if !self.deliver_or_count(&hit.entry, Served::Local, tally) {
+            return None;
+        }
+        tally.event.traffic.preprocessed = Looked::Found;
+        if !self.config.read_only {
             self.preprocessing_paid();
             let _ = self.attach(known, &hit, direct, store, link.as_deref_mut(), tally);
             self.share_again(known, &hit, link, tally);
         }
-        delivered
+        Some(Reached::Delivered)
     }
 
     pub(super) fn serve_from_ring(
@@ -43,16 +47,17 @@ impl Setting<'_> {
         store: &Store<'_>,
         mut link: Option<&mut Link<'_>>,
         tally: &mut Tally,
-    ) -> bool {
-        let Some(hit) = self.find_on_ring(link.as_deref_mut(), known, tally) else { return false };
-        let delivered = self.deliver_or_count(&hit.entry, Served::Ring, tally);
-        if delivered {
-            tally.event.traffic.preprocessed = Looked::Found;
+    ) -> Option<Reached> {
+        let hit = self.find_on_ring(link.as_deref_mut(), known, tally)?;
+        if self.verifies_since.is_some() {
+            return Some(Reached::text(hit, Served::Ring));
         }
-        if delivered {
-            let _ = self.keep_found(known, &hit, direct, store, link, tally);
+        if !self.deliver_or_count(&hit.entry, Served::Ring, tally) {
+            return None;
         }
-        delivered
+        tally.event.traffic.preprocessed = Looked::Found;
+        let _ = self.keep_found(known, &hit, direct, store, link, tally);
+        Some(Reached::Delivered)
     }
 
     /// Keeps what was found elsewhere by its preprocessed text.

@@ -1,0 +1,281 @@
+//! A hit that is held against a compile: looked up as ever, compiled as typed, compared; what the compiler gave is what the call gets.
+//!
+//! Invariant: nothing of a hit that is to be verified is written where the call wants it, and nothing of it is kept, sealed or handed on before the
+//! compile has shown it to be right.
+
+use super::deliver::Delivery;
+use super::direct::{Direct, DirectHit};
+use super::listed::reason;
+use super::lookup::{Hit, Known};
+use super::refusal::Refusal;
+use super::setting::{Setting, Tally};
+use crate::direct::manifest::opened;
+use crate::explain::found;
+use crate::invocation::Stage;
+use crate::link::Link;
+use crate::process::{Ending, Ran};
+use crate::say::complaint;
+use crate::stats::{Looked, Served, Verdict};
+use crate::store::{LocalEntry, Origin, Store};
+use crate::toolchain::Stamp;
+use crate::verify::{Actual, Difference, Differs, Expected, Refused, Report, Shown, Taken, Varies, compare};
+use dccache_protocol::entry::Comparability;
+use dccache_protocol::keys::EntryKey;
+
+/// Counted where a hit differs.
+const DIFFERS: &str = "verify_differs";
+
+/// Why a compile says nothing about the hit: it did not compile what was looked up.
+const ANOTHER_COMPILE: [&str; 2] = ["modified_input_file", "date_changed"];
+
+/// What a look-up came to.
+#[derive(Debug)]
+pub(super) enum Reached {
+    /// The call is served.
+    Delivered,
+    /// An entry was found that is to be verified first.
+    Doubted(Box<Doubt>),
+}
+
+/// An entry that is held against a compile.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    served: Served,
+    hit: Doubted,
+}
+
+/// How it was found.
+#[derive(Debug)]
+enum Doubted {
+    Direct(DirectHit),
+    Text(Hit),
+}
+
+impl Reached {
+    /// An entry was found by what the call reads.
+    pub(super) fn direct(hit: DirectHit, served: Served) -> Self {
+        Self::Doubted(Box::new(Doubt { served, hit: Doubted::Direct(hit) }))
+    }
+
+    /// An entry was found by its preprocessed text.
+    pub(super) fn text(hit: Hit, served: Served) -> Self {
+        Self::Doubted(Box::new(Doubt { served, hit: Doubted::Text(hit) }))
+    }
+}
+
+impl Doubt {
+    fn entry(&self) -> &LocalEntry {
+        match &self.hit {
+            Doubted::Direct(hit) => &hit.entry,
+            Doubted::Text(hit) => &hit.entry,
+        }
+    }
+
+    /// Names the key that was asked for, and the one under which the entry lies.
+    fn keys(&self) -> [EntryKey; 2] {
+        match &self.hit {
+            Doubted::Direct(hit) => [hit.key, hit.lies],
+            Doubted::Text(hit) => [hit.key, hit.lies],
+        }
+    }
+}
+
+/// What lies around a compile that verifies a hit.
+pub(super) struct Around<'c, 'l> {
+    /// What its text says; or why nobody knows, so that it is not stored.
+    pub(super) known: Result<Known, Refusal>,
+    pub(super) direct: Option<&'c mut Direct>,
+    pub(super) store: &'c Store<'c>,
+    pub(super) link: Option<Link<'l>>,
+}
+
+impl Setting<'_> {
+    /// Compiles, holds the hit against what that gave, and returns the compiler's exit code.
+    pub(super) fn verify(
+        &self,
+        doubt: Doubt,
+        around: Around<'_, '_>,
+        tally: &mut Tally,
+    ) -> Result<i32, Refusal> {
+        let Ok(expected) = Delivery::of(self).expected(doubt.entry()) else {
+            tally.fault("corrupt_entry");
+            let Around { known, direct, store, link } = around;
+            return self.compile(&known?, direct, store, link, tally);
+        };
+        let before = self.main_output();
+        let ran = self.run_compiler(self.color(), &[], tally)?;
+        self.remove_partial(before, &ran);
+        match self.differences(&doubt, around.known.as_ref().ok(), &expected, &ran) {
+            Err(reason) => tally.verdict = Some(Verdict::Unverified(doubt.served, reason.to_owned())),
+            Ok(differences) if differences.is_empty() && ran.ending.is_success() => {
+                self.take_as_right(doubt, around, tally);
+            }
+            Ok(differences) => self.take_as_wrong(&doubt, &differences, around, &ran, tally),
+        }
+        Ok(self.end(&ran, tally))
+    }
+
+    /// Lists what differs. The name is why the compile says nothing about the hit.
+    fn differences(
+        &self,
+        doubt: &Doubt,
+        known: Option<&Known>,
+        expected: &Expected,
+        ran: &Ran,
+    ) -> Result<Vec<Difference>, &'static str> {
+        if ran.interrupted || matches!(ran.ending, Ending::Killed(_)) {
+            return Err("interrupted");
+        }
+        if !ran.complete {
+            return Err("output_too_large");
+        }
+        self.inputs_stayed(doubt, known)?;
+        let actual = Actual {
+            files: expected.files.iter().map(|(_, path, _)| std::fs::read(path).ok()).collect(),
+            streams: [ran.stdout.clone(), ran.stderr.clone()],
+        };
+        let differences = compare(expected, &actual, self.varies());
+        let varies = !differences.is_empty() && differences.iter().all(|difference| difference.may_vary);
+        if varies && ran.ending.is_success() { Err("output_varies") } else { Ok(differences) }
+    }
+
+    /// Requires that what was compiled is what was looked up.
+    fn inputs_stayed(&self, doubt: &Doubt, known: Option<&Known>) -> Result<(), &'static str> {
+        let since = self.verifies_since.unwrap_or(0);
+        let stayed = |name: &[u8]| Stamp::of(&self.path(name)).is_some_and(|stamp| stamp.is_before(since));
+        let looked_at = match &doubt.hit {
+            Doubted::Direct(hit) => hit.footprint.inputs.as_slice(),
+            Doubted::Text(_) => &[],
+        };
+        let stayed = looked_at.iter().all(|(path, _)| stayed(&opened(&self.root, path)));
+        let modified = known.is_some_and(|known| known.inputs.modified(self.config.sloppiness));
+        if !stayed || modified {
+            return Err("modified_input_file");
+        }
+        let dated = known.is_some_and(|known| known.inputs.facts.date && !known.inputs.same_quarter());
+        if dated { Err("date_changed") } else { Ok(()) }
+    }
+
+    fn varies(&self) -> Varies {
+        match self.comparability() {
+            Comparability::Reproducible => Varies::No,
+            _ if self.invocation.facts.lto || self.invocation.stage == Stage::Precompiled => Varies::Anywhere,
+            _ if self.invocation.facts.coverage => Varies::ByStamp,
+            _ => Varies::Anywhere,
+        }
+    }
+
+    /// Keeps what came from elsewhere, as after any hit.
+    fn take_as_right(&self, doubt: Doubt, around: Around<'_, '_>, tally: &mut Tally) {
+        tally.verdict = Some(Verdict::Verified(doubt.served));
+        let Around { known, direct, store, mut link } = around;
+        let local = matches!(doubt.served, Served::Local | Served::DirectLocal);
+        let keeps = !self.config.read_only && !self.config.remote_only && !local;
+        match (doubt.hit, known) {
+            (Doubted::Direct(hit), _) => {
+                tally.event.traffic.direct = Looked::Found;
+                if keeps {
+                    self.keep_direct(hit, store, tally);
+                }
+            }
+            (Doubted::Text(hit), Ok(known)) => {
+                tally.event.traffic.preprocessed = Looked::Found;
+                if keeps {
+                    let _ = self.keep_found(&known, &hit, direct, store, link.as_mut(), tally);
+                }
+            }
+            (Doubted::Text(_), Err(_)) => {}
+        }
+    }
+
+    /// Takes the entry out, stores what the compiler gave, and says so.
+    fn take_as_wrong(
+        &self,
+        doubt: &Doubt,
+        differences: &[Difference],
+        around: Around<'_, '_>,
+        ran: &Ran,
+        tally: &mut Tally,
+    ) {
+        let taken = self.take_out(doubt, around.known.as_ref().ok(), around.store);
+        let Around { known, direct, store, link } = around;
+        match known {
+            _ if self.config.read_only => tally.not_stored("read_only"),
+            Ok(known) => match self.capture(&known, ran) {
+                Ok(captured) => self.store(&known, &captured, direct, store, link, tally),
+                Err(reason) => tally.not_stored(reason),
+            },
+            Err(refusal) => tally.not_stored(reason(refusal)),
+        }
+        if let Some(Verdict::NotStored(reason)) = &tally.verdict
+            && ANOTHER_COMPILE.contains(&reason.as_str())
+        {
+            tally.verdict = Some(Verdict::Unverified(doubt.served, reason.clone()));
+            return;
+        }
+        tally.fault(DIFFERS);
+        let differences: Vec<Shown> =
+            differences.iter().map(|difference| Shown::keep(self.home, difference)).collect();
+        let signer = match doubt.entry().origin {
+            Origin::Imported { signer, .. } => Some(signer),
+            Origin::Own | Origin::Shared => None,
+        };
+        let report = Report {
+            compiler: self.compiler.name.as_encoded_bytes(),
+            source: &self.invocation.source,
+            directory: self.directory.as_os_str().as_encoded_bytes(),
+            object: self.main_path(),
+            found: found(doubt.served),
+            signer,
+            code: tally.delivered.unwrap_or(0),
+            differences: &differences,
+            taken: &taken,
+            declared: &self.declared_irrelevant(),
+        };
+        // One write, so that reports of many compiles do not mix.
+        complaint(format_args!("{}", report.to_string()));
+        tally.differs = Some(Differs { place: found(doubt.served).1, signer, differences });
+    }
+
+    /// Drops the entry, and sees to it that the same content is not taken from others again.
+    fn take_out(&self, doubt: &Doubt, known: Option<&Known>, store: &Store<'_>) -> Taken {
+        if self.config.read_only {
+            return Taken::Stays("read_only is on".to_owned());
+        }
+        let keys = doubt.keys();
+        let more = known.map(Known::probes).unwrap_or_default();
+        let all: Vec<EntryKey> = keys.iter().chain(&more).copied().collect();
+        let refused = Refused::add(self.home, &all, &doubt.entry().outcome);
+        let removed = keys.iter().try_for_each(|key| store.remove(key));
+        match (removed, refused) {
+            (Ok(()), Ok(())) => Taken::Dropped,
+            (Ok(()), Err(error)) => Taken::Forgotten(error.to_string()),
+            (Err(error), _) => Taken::Stays(error.to_string()),
+        }
+    }
+
+    /// Names the settings by which results may differ.
+    fn declared_irrelevant(&self) -> String {
+        let mut declared = Vec::new();
+        let words = self.config.sloppiness.show();
+        if !words.is_empty() {
+            declared.push(format!("sloppiness = {words}"));
+        }
+        if !self.config.hash_dir {
+            declared.push("hash_dir = false".to_owned());
+        }
+        if !self.config.ignore_options.is_empty() {
+            declared.push(format!("ignore_options = {}", self.config.ignore_options.join(" ")));
+        }
+        declared.join(", ")
+    }
+
+    /// Tells whether what others hold differed from a compile once.
+    pub(super) fn refuses(&self, keys: &[EntryKey], entry: &LocalEntry, tally: &mut Tally) -> bool {
+        let refused = Refused::read(self.home).holds(keys, &entry.outcome);
+        if refused {
+            tally.fault("refused_entry");
+        }
+        refused
+    }
+}

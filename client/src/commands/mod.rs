@@ -8,6 +8,7 @@ mod explain;
 mod join;
 mod ring_stats;
 mod stats;
+mod verify;
 
 use crate::config::{Config, Loaded};
 use crate::home::Home;
@@ -16,7 +17,8 @@ use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
 /// Words after `dccache` that are commands; any other word is a compiler.
-const COMMANDS: [&str; 8] = ["agent", "config", "demo", "doctor", "explain", "help", "join", "stats"];
+const COMMANDS: [&str; 9] =
+    ["agent", "config", "demo", "doctor", "explain", "help", "join", "stats", "verify"];
 
 /// Exit code of a call that is not understood.
 const USAGE: i32 = 2;
@@ -37,6 +39,7 @@ pub fn run(argv: &[OsString]) -> i32 {
             Command::Explain(command) => explain::run(&command),
             Command::Join(command) => join::run(&command),
             Command::Stats(command) => stats::run(&command),
+            Command::Verify(command) => verify::run(&command),
         },
         Err(error) => {
             let _ = error.print();
@@ -79,6 +82,8 @@ Exit codes:
   0              done
   1              it could not be done
   2              the call or the configuration is not understood
+  3              `dccache verify`: the build succeeded, and a hit was not what the compiler gives; a build that fails
+                 passes its own code on
 
 DCCACHE_DIR moves store, configuration, keys and socket (default: ~/.cache/dccache).";
 
@@ -110,4 +115,6 @@ enum Command {
     Join(join::JoinCommand),
     /// Show what happened to compiles on this machine
     Stats(stats::StatsCommand),
+    /// Build, and hold each hit against a compile; exit code 3 when one differs
+    Verify(verify::VerifyCommand),
 }

@@ -101,6 +101,7 @@ const ROWS: &[Row] = &[
     ("unsupported_dependency_file", "the compiler writes dependencies in a way that is not known"),
     ("unsupported_environment_variable", "unset the variable; it makes the compiler write more files"),
     ("unsupported_source_language", "only C, C++ and Objective-C are cached in this version"),
+    ("verify_is_off", "nothing to do: the build itself says so, or calls us as ccache"),
     (
         "verify_differs",
         "what was found is not what the compiler gives now; both are kept below `verify` in dccache's directory",

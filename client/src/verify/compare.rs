@@ -146,11 +146,10 @@ fn name(role: OutputRole) -> &'static str {
 mod tests {
     use super::*;
 
-    fn compared(
-        files: &[(OutputRole, &[u8], Option<&[u8]>)],
-        stderr: [&[u8]; 2],
-        varies: Varies,
-    ) -> Vec<Difference> {
+    /// Role, content as found, content as compiled.
+    type File<'a> = (OutputRole, &'a [u8], Option<&'a [u8]>);
+
+    fn compared(files: &[File<'_>], stderr: [&[u8]; 2], varies: Varies) -> Vec<Difference> {
         let expected = files.iter().map(|(role, cached, _)| (*role, PathBuf::from("x"), cached.to_vec()));
         let expected = Expected { files: expected.collect(), streams: [Vec::new(), stderr[0].to_vec()] };
         let compiled = files.iter().map(|(.., compiled)| compiled.map(<[u8]>::to_vec));

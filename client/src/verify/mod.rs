@@ -14,9 +14,11 @@ mod compare;
 mod kept;
 mod refused;
 mod report;
+mod summary;
 
 pub use build::{Build, Line, Outcome, VARIABLE, is_recorded};
 pub use compare::{Actual, Difference, Expected, Varies, compare};
 pub use kept::{Kept, keep};
 pub use refused::Refused;
 pub use report::{Differs, Report, Shown, Taken};
+pub use summary::Summary;

@@ -145,7 +145,7 @@ impl fmt::Display for Report<'_> {
 }
 
 /// Says of one output where it differs.
-fn told(difference: &Shown) -> String {
+pub(super) fn told(difference: &Shown) -> String {
     let mut text = difference.output.escape_debug().to_string();
     let bytes = |count: Option<usize>| count.map_or("nothing".to_owned(), |count| format!("{count} bytes"));
     if let Some(at) = difference.first_difference {

@@ -13,8 +13,7 @@ use crate::direct::manifest::opened;
 use crate::explain::found;
 use crate::invocation::Stage;
 use crate::link::Link;
-use crate::process::{Ending, Ran};
-use crate::say::complaint;
+use crate::process::{Ending, Ran, write_all};
 use crate::stats::{Looked, Served, Verdict};
 use crate::store::{LocalEntry, Origin, Store};
 use crate::toolchain::Stamp;
@@ -233,7 +232,7 @@ impl Setting<'_> {
             declared: &self.declared_irrelevant(),
         };
         // One write, so that reports of many compiles do not mix.
-        complaint(format_args!("{}", report.to_string()));
+        write_all(rustix::stdio::stderr(), report.to_string().as_bytes());
         tally.differs = Some(Differs { place: found(doubt.served).1, signer, differences });
     }
 

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use support::{DCCACHE, LATER, Place, text};
+use support::{DCCACHE, LATER, Mount, Place, text};
 
 #[test]
 fn a_corrupt_entry_is_a_miss_that_is_counted_and_replaced() {
@@ -34,35 +34,6 @@ fn a_store_that_cannot_be_made_changes_nothing_for_the_build() {
     fs::write(place.home(), "a file where the directory should be").unwrap();
     assert!(place.run(&["gcc", "-c", "a.c"]).status.success());
     assert!(place.file("a.o").exists());
-}
-
-/// A mount that goes away with it.
-struct Mount(PathBuf);
-
-impl Mount {
-    /// Mounts a small tmpfs; `None`, said loudly, where this user may not mount.
-    fn tmpfs(place: &Place, size: &str) -> Option<Self> {
-        let at = place.home();
-        fs::create_dir_all(&at).unwrap();
-        let options = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&at).output();
-        if !mounted.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: mounting needs root, so this test proves nothing here");
-            return None;
-        }
-        Some(Self(at))
-    }
-
-    fn remount_read_only(&self) {
-        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

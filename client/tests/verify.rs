@@ -7,7 +7,7 @@ use dccache::home::Home;
 use dccache::store::{Inspected, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{DCCACHE, LATER, Place, Result, compilers};
+use support::{DCCACHE, LATER, Mount, Place, Result, compilers};
 
 /// Holds each hit against a compile.
 const VERIFY: (&str, &str) = ("DCCACHE_VERIFY", "always");
@@ -236,6 +236,27 @@ fn nothing_that_cannot_be_kept_or_noted_keeps_a_build_from_its_compile() {
         assert!(ours.stderr.contains(part), "{part}: {}", ours.stderr);
     }
     assert_eq!(place.compare(&[DCCACHE, "gcc"], &words, &["a.o"]), plain, "dropped all the same");
+}
+
+#[test]
+fn a_disk_that_is_full_or_read_only_keeps_no_build_from_its_compile() {
+    let words = ["-c", "a.c"];
+    for full in [true, false] {
+        let place = Place::new();
+        let Some(mount) = Mount::tmpfs(&place, "512k") else { return };
+        plant(&place, "a.c", RIGHT, WRONG, &words);
+        let plain = place.compare(&["gcc"], &words, &["a.o"]);
+        if full {
+            fs::write(place.home().join("filler"), vec![1; 1 << 20]).unwrap_err();
+        } else {
+            mount.remount_read_only();
+        }
+        let ours = verified(&place, &[], &words, &["a.o"]);
+        assert_eq!((ours.code, &ours.files), (plain.code, &plain.files));
+        assert!(ours.stderr.contains("VERIFY"), "{}", ours.stderr);
+        let stays = ours.stderr.contains("still there") && ours.stderr.contains("not kept");
+        assert!(full || stays, "{}", ours.stderr);
+    }
 }
 
 #[test]

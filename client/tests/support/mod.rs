@@ -160,6 +160,35 @@ impl Place {
     }
 }
 
+/// A mount that goes away with it.
+pub struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts a small tmpfs; `None`, said loudly, where this user may not mount.
+    pub fn tmpfs(place: &Place, size: &str) -> Option<Self> {
+        let at = place.home();
+        fs::create_dir_all(&at).unwrap();
+        let options = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&at).output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: mounting needs root, so this test proves nothing here");
+            return None;
+        }
+        Some(Self(at))
+    }
+
+    pub fn remount_read_only(&self) {
+        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 /// Makes a file a minute old, as far as anybody can; its ctime stays now, so this waits until the clock of file times has moved on.
 pub fn age(path: &Path) {
     let file = fs::File::options().write(true).open(path).unwrap();

@@ -69,13 +69,21 @@ fn a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed() {
             place.write("v2/h.h", "#define N 2\n");
             place.write("a.c", "#include <h.h>\nint n = N;\n");
         });
-        // The source is the same file in both directories.
-        assert_change_noticed(mode, &["-c", "src/a.c"], "mv src old && mv src2 src", |place| {
-            place.write("src/h.h", "#define N 1\n");
-            place.write("src2/h.h", "#define N 2\n");
-            place.write("src/a.c", "#include \"h.h\"\nint n = N;\n");
-            std::fs::hard_link(place.file("src/a.c"), place.file("src2/a.c")).unwrap();
-        });
+        // No name in the directory has to be absent.
+        for words in [["-Icur", "-c", "a.c"].as_slice(), &["-c", "src/a.c"]] {
+            assert_change_noticed(mode, words, "mv cur old; mv v2 cur; mv src src3; mv src2 src", |place| {
+                for directory in ["cur", "src"] {
+                    place.write(&format!("{directory}/h.h"), "#define N 1\n");
+                }
+                for directory in ["v2", "src2"] {
+                    place.write(&format!("{directory}/h.h"), "#define N 2\n");
+                }
+                place.write("first.h", "\n");
+                place.write("a.c", "#include \"first.h\"\n#include <h.h>\nint n = N;\n");
+                place.write("src/a.c", "#include \"../first.h\"\n#include \"h.h\"\nint n = N;\n");
+                std::fs::hard_link(place.file("src/a.c"), place.file("src2/a.c")).unwrap();
+            });
+        }
         // What the compiler read is gone when it is looked at, or is back again.
         for change in ["ln -sfn v2 cur", "ln -sfn v2 cur && ln -sfn v1 cur"] {
             assert_change_noticed(mode, &["-Icur", "-c", "a.c"], change, |place| {

@@ -48,6 +48,7 @@ impl Ways<'_> {
             self.setting.is_own(base)
                 || Stamp::of(&self.setting.path(base)).is_none_or(|stamp| stamp.is_before(self.start))
         };
+        // An exchanged directory of the chain is another chain, and the proof misses files of another one; this tells without either.
         self.before.stay() && self.bases.iter().all(|base| self.links_are_old(base) && untouched(base))
     }
 

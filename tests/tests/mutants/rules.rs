@@ -176,7 +176,6 @@ pub(crate) const RULES: &[Mutant] = &[
     rule("absent names were absent before", MOVING, "", "direct.before.lacked(*identity, first)", "true", ways("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
     rule("directories that changed since", MOVING, "match ", "stamp.is_before(self.start)", "true", ways("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
     rule("ways to what is only asked for", LEARN, "let stayed = ", "self.led_there(direct, proof.more.iter().map(Vec::as_slice), start)", "true", ways("a_header_that_is_only_asked_for_and_goes_or_comes_during_the_compile_is_noticed")),
-    rule("directories that are still the same", MOVING, "", "self.before.stay()", "true", ways("a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed")),
     rule("times without a part of a second", STAMP, "0 => ", "time.saturating_add(SECOND) <= start", "time < start", unit("toolchain::stamp::tests::a_time_without_a_part_of_a_second_can_be_any_within_it")),
     rule("a file of the source's name", LISTED, "", "stands_alone && name == last_part(source)", "name == last_part(source)", depend("a_file_of_the_sources_own_name_that_the_assembler_reads_is_noticed")),
     rule("a list that only looks like ours", LISTED, "", "(own.dev(), own.ino()) == (named.dev(), named.ino())", "true", Test { package: "dccache", target: "lists_faults", name: "lists_are_not_written_into_what_only_looks_like_ours" }),

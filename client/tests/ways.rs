@@ -26,6 +26,37 @@ fn changing_assembler(place: &Place) -> String {
     format!("{}:{}", place.file("bin").display(), std::env::var("PATH").unwrap())
 }
 
+/// Compiles `a.c` by lists or by text while files are written, and asserts that nothing is stored, and that the next calls give what the plain
+/// compiler gives for what the files hold then, and for what they held before.
+fn assert_writing_noticed(parts: &str, mode: &str, before: &str, change: &str) {
+    let place = Place::new();
+    let sources =
+        [("a.c", "#include <h.h>\nint a = H;\n"), ("inc/h.h", "#define H 1\n"), ("w.c", "int w;\n")];
+    sources.iter().for_each(|(name, content)| drop(place.write(name, content)));
+    let mode = ("DCCACHE_DEPEND_MODE", mode);
+    let words = |source| [parts, "-Iinc", "-c", source];
+    let run = |variables: &[(&str, &str)], source| {
+        let variables = [&[mode], variables].concat();
+        place.compare_under(&variables, &[DCCACHE, "gcc"], &words(source), &["a.o"])
+    };
+    run(&[], "w.c");
+    let meanwhile = run(&[("BEFORE", before), ("CHANGE", change)], "a.c");
+    assert_eq!(meanwhile.code, Some(0), "{}", meanwhile.stderr);
+    assert_eq!(place.file("runs").exists(), mode.1 == "false", "whether it was preprocessed");
+    let what = format!("{before:?} {change:?} {mode:?}");
+    assert_eq!(place.stat("/not_stored/modified_input_file"), 1, "{what}: {}", place.explain());
+    for then in ["now", "as before"] {
+        if then == "as before" {
+            sources.iter().for_each(|(name, content)| drop(place.write(name, content)));
+        }
+        let plain = place.compare(&["gcc"], &words("a.c"), &["a.o"]);
+        assert_eq!(plain.code, Some(0), "{what}: {}", plain.stderr);
+        for later in [[].as_slice(), &[LATER], &[LATER]] {
+            assert_eq!(run(later, "a.c"), plain, "{what}, {then}: {}", place.explain());
+        }
+    }
+}
+
 /// Compiles `a.c` by lists or by text while `change` happens, and asserts that the next calls give what the plain compiler gives.
 fn assert_change_noticed(mode: &str, words: &[&str], change: &str, prepare: impl Fn(&Place)) {
     let place = Place::new();
@@ -92,6 +123,38 @@ fn a_way_to_a_header_that_becomes_another_one_during_the_compile_is_noticed() {
                 place.write("a.c", "#include <h.h>\nint n = N;\n");
                 std::os::unix::fs::symlink("v1", place.file("cur")).unwrap();
             });
+        }
+    }
+}
+
+#[test]
+fn a_source_or_header_that_is_written_during_the_compile_is_stored_neither_as_what_it_was_nor_as_what_it_is()
+{
+    let other = |path: &str| match path {
+        "a.c" => ("int b;", "#include <h.h>\nint a = 9;"),
+        _ => ("#define I 2", "#define H 2"),
+    };
+    let tools = Place::new();
+    let parts = tools.changing_parts();
+    for mode in ["true", "false"] {
+        for path in ["a.c", "inc/h.h"] {
+            let (more, instead) = other(path);
+            // Longer, or as long as it was with the old time set back.
+            let append = format!("echo '{more}' >> {path}");
+            let overwrite = format!("printf '{instead}' 1<> {path}");
+            let set_back = |edit: &str| format!("touch -r {path} time && {edit} && touch -r time {path}");
+            for edit in [append, set_back(&overwrite)] {
+                assert_writing_noticed(&parts, mode, "", &edit);
+                assert_writing_noticed(&parts, mode, &edit, "");
+            }
+            // The compiler reads what was there neither before nor after.
+            let before = format!("cp -p {path} kept && {overwrite}");
+            assert_writing_noticed(
+                &parts,
+                mode,
+                &before,
+                &format!("cat kept > {path} && touch -r kept {path}"),
+            );
         }
     }
 }

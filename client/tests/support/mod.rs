@@ -24,7 +24,7 @@ pub struct Place {
 }
 
 /// What one compile gave: exit code, both streams, and the named files.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Result {
     pub code: Option<i32>,
     pub stdout: String,
@@ -130,6 +130,38 @@ impl Place {
             let hits = self.stat("/hits/local");
             assert_eq!(hits, before + 1, "{compiler} {words:?} {variables:?}: {}", self.explain());
         }
+    }
+
+    /// Parts of gcc that run what a variable says before they begin: the compiler proper `BEFORE`, where it does not only preprocess, and the assembler
+    /// `CHANGE`, when all has been read. Each preprocessor run of `a.c` adds a line to `runs`. Returns the option that finds them.
+    pub fn changing_parts(&self) -> String {
+        let source = r#"
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <unistd.h>
+        const char name[] = "GNU assembler";
+        int main(int count, char **words) {
+            int text = 0, unit = 0;
+            for (int i = 1; i < count; i++) text |= !strcmp(words[i], "-E"), unit |= !strcmp(words[i], "a.c");
+            FILE *runs = text && unit ? fopen("runs", "a") : 0;
+            if (runs) fputs("text\n", runs), fclose(runs);
+            const char *change = text ? 0 : getenv(WHEN);
+            if (change && system(change)) return 1;
+            words[0] = (char *)REAL;
+            return execv(words[0], words);
+        }"#;
+        self.write("bin/part.c", source);
+        for (part, when) in [("cc1", "BEFORE"), ("as", "CHANGE")] {
+            let real = self.command("gcc").arg(format!("-print-prog-name={part}")).output().unwrap();
+            let real = String::from_utf8(real.stdout).unwrap();
+            let real = if part == "as" { "/usr/bin/as" } else { real.trim() };
+            let [when, real] = [format!("-DWHEN=\"{when}\""), format!("-DREAL=\"{real}\"")];
+            let mut command = self.command("gcc");
+            command.args([&when, &real, "bin/part.c", "-o", &format!("bin/{part}")]);
+            assert!(command.status().unwrap().success());
+        }
+        format!("-B{}/", self.file("bin").display())
     }
 
     pub fn stats(&self) -> serde_json::Value {

@@ -132,3 +132,93 @@ fn each_way_to_a_local_hit_and_a_bypass_stay_within_their_system_calls() {
     println!("{bypass} system calls for a bypass");
     assert!(bypass <= BYPASS_SYSTEM_CALLS_MAX, "{bypass} system calls, at most {BYPASS_SYSTEM_CALLS_MAX}");
 }
+
+/// Calls that a sealed hit never makes: they list directories, lock, wait for the disk, start something, or speak to somebody.
+const NEVER: [&str; 14] = [
+    "getdents64",
+    "getdents",
+    "flock",
+    "fsync",
+    "fdatasync",
+    "sync",
+    "syncfs",
+    "fork",
+    "vfork",
+    "clone",
+    "clone3",
+    "socket",
+    "connect",
+    "poll",
+];
+
+/// The calls of a sealed hit of a unit with that many headers of its own, and the paths of its stats, resolved.
+fn sealed_hit(headers: usize) -> (Vec<String>, Vec<String>) {
+    let place = Place::new();
+    // A project begins here, and nothing above counts: others write there.
+    fs::create_dir(place.file(".git")).unwrap();
+    let names: Vec<String> = (0..headers).map(|number| format!("h{number:03}.h")).collect();
+    names.iter().for_each(|name| drop(place.write(&format!("inc/{name}"), format!("// {name}\n"))));
+    place.write("a.c", names.iter().map(|name| format!("#include <{name}>\n")).collect::<String>());
+    let log = place.root().join("strace");
+    let trace = || {
+        let mut command = place.command("strace");
+        command.args(["-f", "-y", "-qq", "-s", "4096", "-o"]).arg(&log);
+        // An object beside the source would change a directory that is guarded: then each name that must stay absent there is looked at.
+        command
+            .args([DCCACHE, "gcc", "-Iinc", "-c", "a.c", "-o", "../a.o"])
+            .env("PATH", PATH)
+            .env(LATER.0, LATER.1);
+        assert!(command.output().unwrap().status.success());
+        fs::read_to_string(&log).unwrap()
+    };
+    (0..2).for_each(|_| drop(trace()));
+    // The first calls made what lies in the home, and so changed that: a record that is sealed now stands on what stays.
+    let mut find = place.command("find");
+    find.arg(place.home().join("objects")).args(["-name", "s-*", "-delete"]);
+    assert!(find.status().unwrap().success());
+    (0..2).for_each(|_| drop(trace()));
+    let before = place.stat("/hits/direct");
+    let log = trace();
+    assert_eq!(place.stat("/hits/direct"), before + 1, "{}", place.explain());
+    // One event in 64 looks at the size of the log; how memory is had is the allocator's.
+    let chance = |call: &str| call.starts_with("statx(") && call.contains("/stats/log>");
+    let memory =
+        |call: &str| ["brk(", "mmap(", "munmap(", "mremap("].iter().any(|name| call.starts_with(name));
+    let calls = log.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim_start()));
+    let calls: Vec<String> = calls
+        .filter(|call| !chance(call) && !memory(call) && !call.starts_with("+++"))
+        .map(str::to_owned)
+        .collect();
+    let work = format!("{}/", place.work().display());
+    let looked = calls.iter().filter(|call| call.starts_with("newfstatat(") || call.starts_with("statx("));
+    let path = |call: &String| {
+        let name = call.split('"').nth(1)?;
+        let directory = call.split_once('<')?.1.split_once('>')?.0;
+        let path = if name.starts_with('/') { name.to_owned() } else { format!("{directory}/{name}") };
+        (!name.is_empty()).then(|| path.strip_prefix(&work).map_or(path.clone(), str::to_owned))
+    };
+    let looked = looked.filter_map(path).collect();
+    (calls, looked)
+}
+
+#[test]
+fn a_sealed_hit_walks_and_locks_nothing_and_looks_once_at_each_file() {
+    if !has("strace") {
+        return;
+    }
+    let [(few, _), (many, looked)] = [50, 100].map(sealed_hit);
+    for call in few.iter().chain(&many) {
+        let name = call.split('(').next().unwrap();
+        assert!(!NEVER.contains(&name) && !call.contains("F_SETLK") && !call.contains("F_OFD_"), "{call}");
+    }
+    let started = many.iter().filter(|call| call.starts_with("execve(")).count();
+    assert_eq!(started, 1, "the wrapper itself: {many:#?}");
+    let times = |path: &str| looked.iter().filter(|other| *other == path).count();
+    for path in (0..100).map(|number| format!("inc/h{number:03}.h")).chain(["a.c".to_owned()]) {
+        assert_eq!(times(&path), 1, "{path}: {looked:#?}");
+    }
+    // A directory can be a place, and be guarded.
+    let often: Vec<&String> = looked.iter().filter(|path| times(path) > 2).collect();
+    assert_eq!(often, Vec::<&String>::new());
+    assert_eq!(many.len() - few.len(), 50, "one call for each more: {many:#?}");
+}

@@ -157,6 +157,8 @@ pub struct Sample {
     pub manifest: Option<ManifestKey>,
     /// What it read.
     pub inputs: Vec<(RootPath, Digest)>,
+    /// Names that it looked for and did not find.
+    pub absent: Vec<RootPath>,
     /// What it gave.
     pub outcome: Outcome,
     /// The bytes.
@@ -185,7 +187,7 @@ impl Sample {
         };
         let key = EntryKey::Preprocessed(PreprocessedKey::from_digest(digest));
         let body = Body::pack([object.as_slice(), b"", b"warning"]);
-        Self { key, also: Vec::new(), manifest: None, inputs: Vec::new(), outcome, body }
+        Self { key, also: Vec::new(), manifest: None, inputs: Vec::new(), absent: Vec::new(), outcome, body }
     }
 
     /// Makes a compile of `command` that read some paths, with a bundle under its direct key and the preprocessed one as the other.
@@ -218,7 +220,7 @@ impl Sample {
             root: b"/".to_vec(),
             toolchain: self.outcome.toolchain,
             inputs: self.inputs.clone(),
-            absent: Vec::new(),
+            absent: self.absent.clone(),
             roles: vec![OutputRole::Object],
             expected_ms: 1,
         }

@@ -35,11 +35,16 @@ fn warm(site: &Site, words: &[&str]) {
     assert_eq!(site.ours(&words, &[]).code, Some(0));
 }
 
-/// Compiles through the wrapper, and returns what a build sees and how many programs were started, the wrapper included.
-fn traced(site: &Site, words: &[&str]) -> (Effect, usize) {
+/// Compiles through the wrapper, and returns what a build sees and the programs that were started and the files that were opened, the wrapper
+/// included.
+fn traced(site: &Site, words: &[&str]) -> (Effect, String) {
     let (log, ours) = (site.work().with_file_name("execve"), site.command());
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-e", "trace=execve", "-o"]).arg(&log).arg(ours.get_program()).args(words);
+    command
+        .args(["-f", "-qq", "-e", "trace=execve,open,openat,openat2", "-o"])
+        .arg(&log)
+        .arg(ours.get_program())
+        .args(words);
     command.current_dir(site.work());
     for (name, value) in ours.get_envs() {
         match value {
@@ -56,19 +61,20 @@ fn traced(site: &Site, words: &[&str]) -> (Effect, usize) {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         outputs: OUTPUTS.iter().map(|name| std::fs::read(site.file(name)).ok()).collect(),
     };
-    let started = std::fs::read_to_string(&log).unwrap();
-    (effect, started.lines().filter(|line| line.contains("execve(") && line.ends_with("= 0")).count())
+    (effect, std::fs::read_to_string(&log).unwrap())
 }
 
-/// Asserts that a machine is served by the ring, by its wrapper alone, as if its compiler had run.
-fn assert_served_directly(site: &Site, words: &[&str]) {
+/// Asserts that a machine is served by the ring, by its wrapper alone, as if its compiler had run. Returns the files that were opened.
+fn assert_served_directly(site: &Site, words: &[&str]) -> String {
     let before = (site.count("/hits/ring"), site.count("/hits/direct"));
     let plain = site.plain(words, &OUTPUTS);
-    let (ours, started) = traced(site, words);
+    let (ours, calls) = traced(site, words);
+    let started = calls.lines().filter(|line| line.contains("execve(") && line.ends_with("= 0")).count();
     assert!(plain == ours, "{words:?}: {} but {}", plain.shown(), ours.shown());
     let after = (site.count("/hits/ring"), site.count("/hits/direct"));
     assert_eq!(after, (before.0 + 1, before.1 + 1), "{words:?}: {}", site.run(&["explain", "last"]).stdout);
     assert_eq!(started, 1, "{words:?}: no preprocessor, no compiler");
+    calls.lines().filter(|line| line.contains("open")).collect()
 }
 
 fn flush(site: &Site) {
@@ -198,24 +204,99 @@ fn a_manifest_that_leaves_out_a_header_or_names_what_is_no_file_leads_to_no_wron
     )
     .unwrap();
     let absolute = |name: &str| RootPath::Absolute(name.as_bytes().to_vec());
-    let absurd = ["/dev/zero", "/proc/self/mem", "/dev/stdin"].map(|name| (absolute(name), Digest::of(b"")));
-    for (number, inputs) in [
-        vec![(path("fifo"), Digest::of(b""))],
-        absurd.to_vec(),
-        vec![(path("../../x\n"), Digest::of(b""))],
-        alone,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let direct = EntryKey::Direct(direct_key(manifest, &inputs, &[]));
-        let sample = Sample::new(number as u32, 1000);
-        let sample = Sample { key: direct, manifest: Some(manifest), inputs, ..sample };
-        assert_eq!(mallory.push(&sample), Reply::Queued);
-        mallory.flush();
+    let empty = |path| (path, Digest::of(b""));
+    let mut absurd = ["/dev/zero", "/proc/self/mem", "/dev/stdin"].map(|name| empty(absolute(name))).to_vec();
+    absurd.sort_unstable();
+    let hostile = [vec![empty(path("fifo"))], absurd, vec![empty(path("../../x\n"))], alone];
+    for (number, inputs) in hostile.iter().enumerate() {
+        suggest(&mallory, manifest, number as u32, inputs, &[]);
     }
     warm(&two, &words);
-    assert_served_directly(&two, &words);
+    // All of them reach the victim, in front of the honest one.
+    let victim = Machine::new(two.state().parent().unwrap(), "state", &ring.programs);
+    let (manifests, _) = victim.suggestions(&[manifest]);
+    let arrived: Vec<_> = manifests[0].1.suggestions.iter().map(|suggestion| &suggestion.inputs).collect();
+    assert!(arrived.iter().copied().take(4).eq(hostile.iter().rev()) && arrived.len() == 5, "{arrived:?}");
+    let opened = assert_served_directly(&two, &words);
+    assert!(opened.contains("a.h\""), "{opened}");
+    for name in ["fifo", "/dev/zero", "/proc/self/mem", "/dev/stdin", "x\\n"] {
+        assert!(!opened.contains(&format!("{name}\"")), "{name}: {opened}");
+    }
+}
+
+/// Pushes a compile of a command that read and missed some names, made up, and waits until the ring has it.
+fn suggest(
+    machine: &Machine,
+    manifest: ManifestKey,
+    number: u32,
+    inputs: &[(RootPath, Digest)],
+    absent: &[RootPath],
+) {
+    let key = EntryKey::Direct(direct_key(manifest, inputs, absent));
+    let (inputs, absent) = (inputs.to_vec(), absent.to_vec());
+    let sample = Sample { key, manifest: Some(manifest), inputs, absent, ..Sample::new(number, 1000) };
+    assert_eq!(machine.push(&sample), Reply::Queued);
+    machine.flush();
+}
+
+/// Two machines in one directory: with debug information, which names it, a command has one manifest, and that may be as large as an answer.
+fn in_one_directory(ring: &Ring) -> [Site; 2] {
+    let sites = ["state-one", "state-two"].map(|state| {
+        let site = Site::with_state(ring.home(), "checkout", &ring.home().join(state), &ring.programs);
+        site.join(&ring.nodes[0]);
+        site
+    });
+    write_sources(&sites[0]);
+    sites
+}
+
+#[test]
+fn suggestions_of_more_names_than_any_compile_reads_are_a_miss_that_is_counted() {
+    let ring = Ring::of(1);
+    let [one, two] = in_one_directory(&ring);
+    let words = words("gcc", &["-g"]);
+    one.assert_as_without(&words, &OUTPUTS);
+    flush(&one);
+    let mallory = Machine::joined(ring.home(), "mallory", &ring.programs, &ring.nodes[0]);
+    let manifest = manifest_of(&one);
+    let source = Digest::of(&std::fs::read(one.file("a.c")).unwrap());
+    let inputs = [(RootPath::Root(b"a.c".to_vec()), source)];
+    // Three bytes each: 100,200 names in 501,000 bytes.
+    let name = |number: u32| {
+        let letter = |value: u32| b'A' + (value % 50) as u8;
+        RootPath::Root(vec![letter(number / 2500), letter(number / 50), letter(number)])
+    };
+    for part in 0..3 {
+        let mut absent: Vec<RootPath> = (0..33_400).map(|number| name(part * 33_400 + number)).collect();
+        absent.sort_unstable();
+        suggest(&mallory, manifest, part, &inputs, &absent);
+    }
+    warm(&two, &words);
+    let victim = Machine::new(ring.home(), "state-two", &ring.programs);
+    let (manifests, _) = victim.suggestions(&[manifest]);
+    let names = manifests[0].1.suggestions.iter().map(|suggestion| suggestion.absent.len());
+    assert!(names.sum::<usize>() > 100_000, "they reach the victim");
+    assert_eq!(two.faults("absurd_suggestions"), 0);
+    two.assert_as_without(&words, &OUTPUTS);
+    assert_eq!(two.faults("absurd_suggestions"), 1, "{}", two.stats());
+}
+
+#[test]
+fn a_suggestion_of_more_bytes_than_any_compile_reads_is_not_read_and_the_honest_one_serves() {
+    let ring = Ring::of(1);
+    let [one, two] = in_one_directory(&ring);
+    let words = words("gcc", &["-g"]);
+    one.assert_as_without(&words, &OUTPUTS);
+    flush(&one);
+    let mallory = Machine::joined(ring.home(), "mallory", &ring.programs, &ring.nodes[0]);
+    // It takes no place on the disk.
+    std::fs::File::create(one.file("huge.bin")).unwrap().set_len((256 << 20) + 1).unwrap();
+    let huge = [(RootPath::Root(b"huge.bin".to_vec()), Digest::of(b""))];
+    suggest(&mallory, manifest_of(&one), 1, &huge, &[]);
+    warm(&two, &words);
+    let opened = assert_served_directly(&two, &words);
+    assert!(opened.contains("a.h\"") && !opened.contains("huge.bin"), "{opened}");
+    assert_eq!(two.faults("absurd_suggestions"), 1, "{}", two.stats());
 }
 
 #[test]

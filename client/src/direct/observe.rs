@@ -51,6 +51,8 @@ pub struct Observer {
     devices: HashMap<u64, bool>,
     /// Bytes that may still be read.
     left: u64,
+    /// Whether a file was left alone for that.
+    left_one: bool,
     /// What was read last: one buffer serves all files.
     content: Vec<u8>,
 }
@@ -65,6 +67,7 @@ impl Observer {
             seen: HashMap::new(),
             devices: HashMap::new(),
             left: u64::MAX,
+            left_one: false,
             content: Vec::new(),
         }
     }
@@ -72,6 +75,11 @@ impl Observer {
     /// Lets at most `bytes` of contents be read from now on; files beyond are not looked at.
     pub fn limit(&mut self, bytes: u64) {
         self.left = bytes;
+    }
+
+    /// Tells whether a file was not looked at because of [`Observer::limit`].
+    pub fn met_the_limit(&self) -> bool {
+        self.left_one
     }
 
     /// Looks at a regular file; `None` for anything else.
@@ -158,7 +166,11 @@ impl Observer {
         {
             return Some(Observed { stamp, digest, facts, settled: true });
         }
-        self.left = self.left.checked_sub(stamp.size)?;
+        let Some(left) = self.left.checked_sub(stamp.size) else {
+            self.left_one = true;
+            return None;
+        };
+        self.left = left;
         if !self.read(directory, name, &stamp) {
             return None;
         }

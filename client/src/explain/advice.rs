@@ -4,6 +4,10 @@
 type Row = (&'static str, &'static str);
 
 const ROWS: &[Row] = &[
+    (
+        "absurd_suggestions",
+        "somebody of the cluster suggested more names or bytes than any compile reads; they were not looked at",
+    ),
     ("agent_busy", "nothing to do: the agent held too many large entries at once"),
     ("agent_malformed", "`dccache agent stop`; another version of the agent may be running"),
     ("agent_unreached", "`dccache agent run --foreground` shows why the agent does not start or answer"),

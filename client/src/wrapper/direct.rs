@@ -181,7 +181,7 @@ impl Setting<'_> {
         let manifests: Vec<(ManifestKey, Manifest)> = keys.all().filter_map(&mut stored).collect();
         tally.event.traffic.local.read(!manifests.is_empty());
         for (manifest_key, manifest) in manifests {
-            for (key, footprint) in self.derive(direct, manifest_key, manifest, None) {
+            for (key, footprint) in self.derive(direct, manifest_key, manifest, None, tally) {
                 match store.get(&key) {
                     Found::Entry { key: lies, entry } => {
                         tally.event.traffic.local.read(true);
@@ -268,7 +268,7 @@ impl Setting<'_> {
         let within = self.within(direct);
         let mut derived = Vec::new();
         for (manifest_key, manifest) in manifests {
-            let found = self.derive(direct, manifest_key, manifest, Some(&within));
+            let found = self.derive(direct, manifest_key, manifest, Some(&within), tally);
             derived.extend(found.into_iter().map(|(key, footprint)| (manifest_key, key, footprint)));
         }
         Some((derived, newest))
@@ -281,6 +281,7 @@ impl Setting<'_> {
         manifest_key: ManifestKey,
         manifest: Manifest,
         within: Option<&Within>,
+        tally: &mut Tally,
     ) -> Vec<(EntryKey, Footprint)> {
         let mut derived: Vec<(EntryKey, Footprint)> = Vec::new();
         let today = || self.today();
@@ -288,9 +289,11 @@ impl Setting<'_> {
         let (observer, directories) = (&mut direct.observer, &direct.directories);
         let mut trial = Trial { root: &self.root, observer, within, directories, time: &time };
         let mut names = 0;
+        let mut too_much = false;
         for suggestion in manifest.suggestions {
             names += suggestion.inputs.len() + suggestion.absent.len();
             if within.is_some() && names > SUGGESTED_NAMES_MAX {
+                too_much = true;
                 break;
             }
             let Some(footprint) = trial.footprint(suggestion) else { continue };
@@ -300,6 +303,9 @@ impl Setting<'_> {
             }
         }
         direct.observer.flush();
+        if too_much || direct.observer.met_the_limit() {
+            tally.fault("absurd_suggestions");
+        }
         derived
     }
 

@@ -77,7 +77,7 @@ impl Setting<'_> {
         // As from the ring: they lead nowhere but where this compile looks anyhow.
         let within = self.within(direct);
         for (manifest, suggested) in manifests {
-            for (key, footprint) in self.derive(direct, manifest, suggested, Some(&within)) {
+            for (key, footprint) in self.derive(direct, manifest, suggested, Some(&within), tally) {
                 if let Some((lies, entry)) = self.taken(from, &key, tally) {
                     tally.event.traffic.remote.read(true);
                     return Some(DirectHit { manifest, key, lies, footprint, entry });

@@ -3,6 +3,10 @@
 
 mod support;
 
+use dccache::home::Home;
+use dccache::store::{Beside, Side, Store};
+use dccache_protocol::digest::Digest;
+use dccache_protocol::keys::SealedName;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -34,6 +38,17 @@ fn records(place: &Place) -> usize {
     let Ok(shards) = fs::read_dir(place.home().join("objects")) else { return 0 };
     let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
     files.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().starts_with("s-")).count()
+}
+
+/// Returns the only sealed record of a home.
+fn record(home: &Path) -> PathBuf {
+    let shards = fs::read_dir(home.join("objects")).unwrap();
+    let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    let files = files.map(|file| file.unwrap().path());
+    let mut files = files.filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("s-"));
+    let record = files.next().expect("a record");
+    assert_eq!(files.next(), None);
+    record
 }
 
 /// Asserts that a compile which is a hit otherwise leaves no record under these circumstances.
@@ -276,5 +291,66 @@ fn a_record_whose_directory_changed_is_sealed_again_once_that_spares_looks() {
         assert_eq!((place.stat("/hits/direct") - hits, records(&place)), (2, 1));
         place.write("first/name7.h", "int from_the_first;\n");
         assert_eq!(counted(&place, &[LATER], &words), (0, 1), "{compiler}: {}", place.explain());
+    }
+}
+
+#[test]
+fn a_record_of_another_home_or_name_is_counted_and_one_of_another_version_is_nothing_and_each_is_replaced() {
+    let place = Place::new();
+    place.write("a.c", "int a;\n");
+    place.write("b.c", "int b;\n");
+    let words = ["gcc", "-c", "a.c"];
+    warm(&place, &[LATER], &words);
+    let own = record(&place.home());
+    let sound = fs::read(&own).unwrap();
+    // What another user has, who can name the same files: a secret of their own. It leads to the other source's object.
+    let other = place.root().join("other");
+    let variables = [LATER, ("DCCACHE_DIR", other.to_str().unwrap())];
+    for _ in 0..2 {
+        let mut command = place.command(DCCACHE);
+        command.args(["gcc", "-c", "b.c"]).envs(variables);
+        assert!(command.status().unwrap().success());
+    }
+    let foreign = fs::read(record(&other)).unwrap();
+    // One of ours, under the name of another command.
+    counted(&place, &[LATER], &["gcc", "-c", "b.c"]);
+    counted(&place, &[LATER], &["gcc", "-c", "b.c"]);
+    assert_eq!(records(&place), 2);
+    let shards = fs::read_dir(place.home().join("objects")).unwrap();
+    let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    let mut files = files.map(|file| file.unwrap().path());
+    let moved =
+        files.find(|file| file.file_name().unwrap().to_string_lossy().starts_with("s-") && *file != own);
+    let moved = fs::read(moved.unwrap()).unwrap();
+    // Of other versions: of the file, and of what is sealed in it.
+    let outer = [&[sound[0] + 1], &sound[1..]].concat();
+    let home = Home::open(&place.home()).unwrap();
+    let store = Store::new(&home, 0);
+    let name = own.file_name().unwrap().to_str().unwrap().strip_prefix("s-").unwrap();
+    let side = Side::Sealed(SealedName::from_digest(Digest::from_hex(name).unwrap()));
+    let Beside::Body(mut body) = store.side(side) else { panic!("our own record") };
+    body[0] += 1;
+    store.put_side(side, &body).unwrap();
+    let inner = fs::read(&own).unwrap();
+    let plain = place.compare(&["gcc"], &words[1..], &["a.o"]);
+    for (what, bytes, faults) in [
+        ("of another home", &foreign, 1),
+        ("of another command", &moved, 1),
+        ("of another version of the file", &outer, 0),
+        ("of another version", &inner, 0),
+    ] {
+        fs::write(&own, bytes).unwrap();
+        let before = place.stat("/faults/corrupt_sealed_record");
+        for turn in 0..2 {
+            let hits = place.stat("/hits/direct");
+            assert_eq!(
+                place.compare_under(&[LATER], &[DCCACHE, "gcc"], &words[1..], &["a.o"]),
+                plain,
+                "{what}"
+            );
+            assert_eq!(place.stat("/hits/direct"), hits + 1, "{what} {turn}: {}", place.explain());
+        }
+        assert_eq!(place.stat("/faults/corrupt_sealed_record"), before + faults, "{what}: {}", place.stats());
+        assert!(fs::read(&own).unwrap() != *bytes, "{what}: it is replaced");
     }
 }

@@ -97,6 +97,34 @@ async fn machines_that_read_the_same_paths_share_one_suggestion_and_the_newest_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_machines_that_suggest_at_both_owners_at_once_overwrite_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let nodes = cluster(dir.path(), 2).await;
+    let clients = [writer(&nodes, 1).await, writer(&nodes, 2).await];
+    let owners = clients[0].owners(EntryKey::Direct(direct(1, 9)));
+    // As many shapes of each machine as it may have, half of them at each owner.
+    let each = SUGGESTIONS_PER_PUSHER_MAX / 2;
+    for round in 0..16 {
+        let key = manifest_key(round);
+        let push = async |number: usize| {
+            let (client, owner) = (&clients[number % 2], owners[number / 2 % 2]);
+            let shape = suggestion(&["a.c", &format!("{number}.h")], direct(1, number as u8));
+            suggest(client, owner, key, shape).await
+        };
+        let all = futures::future::join_all((0..4 * each).map(push)).await;
+        assert!(all.iter().all(|stored| stored.copies == 2), "{all:?}");
+        for &owner in &owners {
+            let found = decoded(&manifests(&clients[0], owner, &[key]).await);
+            let mut keys: Vec<DirectKey> =
+                found[0].1.suggestions.iter().map(|suggestion| suggestion.direct).collect();
+            keys.sort_unstable();
+            let expected: Vec<DirectKey> = (0..4 * each).map(|number| direct(1, number as u8)).collect();
+            assert_eq!(keys, expected, "round {round}, {owner:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_floods_a_manifest_does_not_drive_out_what_others_suggest() {
     let dir = tempfile::tempdir().unwrap();
     let nodes = cluster(dir.path(), 2).await;

@@ -324,6 +324,39 @@ fn a_base_directory_makes_checkouts_of_what_no_version_control_marks() {
 }
 
 #[test]
+fn a_base_directory_gives_no_checkout_the_object_of_another_one_that_shows_its_directory() {
+    let shown = [
+        ("-g -IROOT/inc -c ROOT/src/a.c", CALLS),
+        ("-g -Iinc -c src/a.c", CALLS),
+        ("-c ROOT/src/a.c", FILE),
+        ("-c ROOT/src/a.c", ASSERT),
+    ];
+    for (compiler, (options, source)) in
+        compilers().into_iter().flat_map(|compiler| shown.map(|shown| (compiler, shown)))
+    {
+        // The checkout itself, as many set it, and what lies above both.
+        for above in [false, true] {
+            let pair = Pair::new(source);
+            let mut objects = Vec::new();
+            for checkout in CHECKOUTS {
+                let at = pair.root(checkout);
+                let base = if above { pair.place.work() } else { at.clone() };
+                let with = [("DCCACHE_BASE_DIR", base.to_str().unwrap())];
+                let plain = pair.compile(&at, &[compiler], options, &[]);
+                for turn in ["first", "second"] {
+                    let ours = pair.compile(&at, &[DCCACHE, compiler], options, &with);
+                    assert!(ours == plain, "{compiler} {options}: {checkout}, {turn} call");
+                }
+                objects.push(plain);
+            }
+            assert!(objects[0] != objects[1], "{compiler} {options}: the directory shows");
+            let counts = ["/hits/local", "/misses"].map(|name| pair.place.stat(name));
+            assert_eq!(counts, [2, 2], "{compiler} {options}, above: {above}");
+        }
+    }
+}
+
+#[test]
 fn with_gcno_cwd_coverage_notes_may_name_another_working_directory_and_nothing_else_may() {
     let sloppy = [("DCCACHE_SLOPPINESS", "gcno_cwd")];
     // What is compiled, and whether the second checkout is served: not where an object counts, nor where notes name sources by their directory.

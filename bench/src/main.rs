@@ -134,3 +134,71 @@ impl Compare {
         words + &format!(" --name {}", self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counts::Counts;
+    use front::Family;
+    use measure::{Samples, Spread};
+    use report::{Line, Reference};
+
+    #[test]
+    fn a_kept_run_is_a_page_beside_the_plots_that_it_names_and_no_other_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let row = |name: &str, family, wall| Samples {
+            name: name.into(),
+            family,
+            wall: vec![wall; 3],
+            cpu: Vec::new(),
+            counts: Counts::default(),
+        };
+        let table = |name: &str| Table {
+            name: name.into(),
+            about: String::new(),
+            reference: Reference::FastestPeer,
+            samples: vec![row("dccache", Family::Ours, 1.0), row("ccache", Family::Peer, 4.0)],
+        };
+        let spread = Spread { lower: 1.0, median: 2.0, upper: 3.0 };
+        let line = Line { name: "dccache".into(), points: vec![(10.0, spread), (100.0, spread)] };
+        let curve = Curve {
+            name: "number of headers".into(),
+            about: String::new(),
+            axis: "headers",
+            lines: vec![line],
+        };
+        let mut run = Run {
+            machine: "a machine".into(),
+            beside: [None; 2],
+            versions: Vec::new(),
+            command: "a command".into(),
+            tables: vec![table("ring hit, 0 ms"), table("ring hit, 50 ms"), table("bypass")],
+            curves: vec![curve],
+            plots: Vec::new(),
+        };
+        keep(&mut run, directory.path(), "name").unwrap();
+        let mut kept: Vec<String> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        kept.sort_unstable();
+        let date = machine::date().unwrap();
+        let parts = ["-hits.svg", "-number-of-headers.svg", "-ring-hits-over-distance.svg", ".md"];
+        assert_eq!(kept, parts.map(|part| format!("{date}-name{part}")));
+        let page = std::fs::read_to_string(directory.path().join(&kept[3])).unwrap();
+        for plot in &kept[..3] {
+            assert!(page.contains(&format!("]({plot})")), "{plot}: {page}");
+            let drawn = std::fs::read_to_string(directory.path().join(plot)).unwrap();
+            assert!(
+                drawn.starts_with("<svg")
+                    && drawn.contains("dccache")
+                    && drawn.trim_end().ends_with("</svg>")
+            );
+        }
+        for part in ["a machine", "a command", "ring hit, 50 ms", "**0.25**"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        // Nothing is kept, and that is said, where the directory cannot be written.
+        assert!(keep(&mut run, &directory.path().join("absent"), "name").is_err());
+    }
+}

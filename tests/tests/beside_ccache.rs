@@ -12,7 +12,7 @@ mod rules;
 mod steps;
 
 use fronts::{Front, Place};
-use rules::RULES;
+use rules::{OLDER, RULES};
 use std::collections::BTreeMap;
 use steps::{Random, World};
 
@@ -26,7 +26,7 @@ fn compare(theirs: &Front, seed: u64, steps: usize) {
     let ours = Front::ours(&place);
     let mut random = Random(seed);
     let mut world = World::new(&place, seed);
-    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut used: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut wrong: Vec<String> = Vec::new();
     let mut history: Vec<String> = Vec::new();
     theirs.begin(&place);
@@ -49,12 +49,12 @@ fn compare(theirs: &Front, seed: u64, steps: usize) {
                 );
             }
         }
-        let old = theirs.is_old();
+        let in_words = rules::today(&their.counts, theirs.is_old(), &mut used);
         history.push(format!("step {number}: {step:?} {:?} {:?}", their.counts, our.counts));
-        if rules::compared(&their.counts, old) == rules::compared(&our.counts, old) {
+        if rules::compared(&in_words) == rules::compared(&our.counts) {
             continue;
         }
-        match RULES.iter().find(|rule| (rule.allows)(&step, &their.counts, &our.counts, old)) {
+        match RULES.iter().find(|rule| (rule.allows)(&step, &in_words, &our.counts)) {
             Some(rule) => *used.entry(rule.name).or_default() += 1,
             None => wrong.push(context()),
         }
@@ -62,8 +62,9 @@ fn compare(theirs: &Front, seed: u64, steps: usize) {
     let told =
         || format!("seed {seed}, {} steps:\n{}\nall:\n{}", wrong.len(), wrong.join("\n"), history.join("\n"));
     assert!(wrong.is_empty(), "{}", told());
-    for rule in &RULES {
-        println!("{:>5} steps differed: {} ({})", used.get(rule.name).unwrap_or(&0), rule.name, rule.why);
+    let names = RULES.iter().map(|rule| (rule.name, rule.why));
+    for (name, why) in names.chain(OLDER.iter().map(|older| (older.name, older.why))) {
+        println!("{:>5} steps differed: {name} ({why})", used.get(name).unwrap_or(&0));
     }
     let differed: usize = used.values().sum();
     assert!(differed * 2 < steps, "{differed} of {steps} steps differed: what is compared says little");

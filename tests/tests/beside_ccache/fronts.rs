@@ -102,7 +102,7 @@ impl Front {
         &self.version
     }
 
-    /// Whether it is of a version that lacks counters, and counts reads and writes otherwise.
+    /// Whether it is of a version that lacks counters, and counts some reads and writes otherwise.
     pub(crate) fn is_old(&self) -> bool {
         self.version.contains(" 4.7")
     }

@@ -8,8 +8,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::SystemTime;
 use support::ccache::Switched;
-use support::{DCCACHE, LATER, age, text};
+use support::{DCCACHE, LATER, age, has, text};
 
 #[test]
 fn a_compile_is_a_compile_of_ours_and_its_hits_are_served() {
@@ -399,4 +400,62 @@ fn options_reach_the_compile() {
     let counted = switched.count("/misses");
     under(&[("CCACHE_NOSTATS", "")], &["gcc", "-O3", "-c", "a.c"]);
     assert_eq!(switched.count("/misses"), counted);
+}
+
+#[test]
+fn a_checksum_beside_a_precompiled_header_stands_for_it_where_the_user_says_so() {
+    for (compiler, make, take) in [
+        ("gcc", &["p.h", "-o", "p.h.gch"][..], &["-include", "p.h"][..]),
+        ("clang", &["-Xclang", "-fno-pch-timestamp", "p.h", "-o", "p.pch"], &["-include-pch", "p.pch"]),
+    ] {
+        if !has(compiler) {
+            continue;
+        }
+        let switched = Switched::new();
+        let place = &switched.place;
+        let image = make.last().unwrap();
+        let made_with = |factor: u32| {
+            let text = format!(
+                "#ifndef P\n#define P\nstatic inline int times(int x) {{ return {factor} * x; }}\n#endif\n"
+            );
+            place.write("p.h", text);
+            let status = place.command(compiler).args(["-x", "c-header", "-c"]).args(make).status();
+            assert!(status.unwrap().success(), "{compiler}");
+            // The header is the same for the text: only the image differs.
+            place.write(
+                "p.h",
+                "#ifndef P\n#define P\nstatic inline int times(int x) { return 7 * x; }\n#endif\n",
+            );
+            age(&place.file(image));
+            fs::File::options()
+                .write(true)
+                .open(place.file(image))
+                .unwrap()
+                .set_modified(SystemTime::now())
+                .unwrap();
+        };
+        place.write("a.c", "int f(int x) { return times(x); }\n");
+        let words = [&[compiler], take, &["-MD", "-c", "a.c"]].concat();
+        let compile = |external: bool| {
+            let _ = fs::remove_file(place.file("a.o"));
+            let mut variables = vec![("CCACHE_SLOPPINESS", "time_macros,pch_defines")];
+            variables.extend(external.then_some(("CCACHE_PCH_EXTSUM", "1")));
+            let hits = switched.count("/hits/local");
+            let output = switched.run_under(&variables, &words);
+            assert!(output.status.success(), "{compiler}: {}", text(&output.stderr));
+            (fs::read(place.file("a.o")).unwrap(), switched.count("/hits/local") > hits)
+        };
+        made_with(2);
+        let (two, _) = compile(false);
+        assert_eq!(compile(true), (two.clone(), true), "{compiler}: without a sum the image itself counts");
+        place.write(&format!("{image}.sum"), "1");
+        assert_eq!(compile(true), (two.clone(), false), "{compiler}: {}", place.explain());
+        assert_eq!(compile(true), (two.clone(), true), "{compiler}: {}", place.explain());
+        made_with(3);
+        assert_eq!(compile(true), (two.clone(), true), "{compiler}: the sum says that it is the same");
+        let (three, hit) = compile(false);
+        assert!(three != two && !hit, "{compiler}: who does not say so is not served by it");
+        place.write(&format!("{image}.sum"), "2");
+        assert_eq!(compile(true), (three, false), "{compiler}: {}", place.explain());
+    }
 }

@@ -307,6 +307,23 @@ fn files_are_hashed_and_what_the_cache_holds_is_shown() {
     );
     switched.said(&[], &["--extract-result", result.to_str().unwrap()]);
     assert_eq!(fs::read(switched.place.file("ccache-result.object")).unwrap(), object);
+    // Anywhere else, and as standard input, it is shown as well; nobody vouches for it there.
+    for (file, what) in [(&result, "result"), (&manifest, "manifest")] {
+        let copy = switched.place.file("copy");
+        fs::copy(file, &copy).unwrap();
+        let shown = switched.said(&[], &["--inspect", "copy"]);
+        assert!(shown.starts_with(what) && shown.contains("nobody vouches"), "{shown}");
+        let mut command = switched.command(switched.ccache());
+        let piped = command.args(["--inspect", "-"]).stdin(File::open(&copy).unwrap()).output().unwrap();
+        assert_eq!(text(&piped.stdout).trim_end(), shown);
+    }
+    fs::remove_file(switched.place.file("ccache-result.object")).unwrap();
+    fs::copy(&result, switched.place.file("copy")).unwrap();
+    switched.said(&[], &["--extract-result", "copy"]);
+    assert_eq!(fs::read(switched.place.file("ccache-result.object")).unwrap(), object);
+    for option in ["--inspect", "--extract-result"] {
+        assert_eq!(switched.run(&[option, "a.c"]).status.code(), Some(1), "no file of a cache");
+    }
     let mut bytes = fs::read(&result).unwrap();
     bytes[40] ^= 1;
     fs::write(&result, bytes).unwrap();
@@ -315,7 +332,72 @@ fn files_are_hashed_and_what_the_cache_holds_is_shown() {
     }
     let shown = switched.said(&[], &["-x"]);
     assert!(shown.starts_with("Total data:") && shown.contains("Compression ratio:"), "{shown}");
-    assert!(switched.said(&[], &["-X", "5"]).contains("Nothing to do"));
-    assert_eq!(switched.run(&["-X", "much"]).status.code(), Some(1));
     switched.said(&[], &["--stop-storage-helpers", "--threads", "2"]);
+}
+
+#[test]
+fn everything_is_compressed_anew_at_another_level_and_served_as_before() {
+    let switched = Switched::new();
+    let numbers: String = (0..4000).map(|number| format!("{}, ", number * number % 977)).collect();
+    switched.place.write("big.c", format!("const int big[] = {{ {numbers} }};\n"));
+    let words = ["gcc", "-c", "big.c"];
+    switched.run_under(&[("CCACHE_NODEPEND", "1")], &words);
+    let object = fs::read(switched.place.file("big.o")).unwrap();
+    let file = || switched.place.entries().remove(0);
+    let size = || file().metadata().unwrap().len();
+    let used = SystemTime::now() - Duration::from_secs(5000);
+    File::open(file()).unwrap().set_modified(used).unwrap();
+    let (compressed, modified) = (size(), file().metadata().unwrap().modified().unwrap());
+    let mut sizes = Vec::new();
+    for level in ["uncompressed", "1", "19", "-5", "0"] {
+        let said = switched.said(&[], &["-X", level]);
+        for line in ["Original data:", "Old compressed data:", "New compressed data:", "Size change:"] {
+            assert!(said.contains(line), "{level}: {said}");
+        }
+        sizes.push(size());
+        assert_eq!(file().metadata().unwrap().modified().unwrap(), modified, "{level}: nobody used it");
+        fs::remove_file(switched.place.file("big.o")).unwrap();
+        let hits = switched.count("/hits/local");
+        // Not the sealed record alone: by the preprocessed text.
+        assert!(switched.run_under(&[("CCACHE_NODIRECT", "1")], &words).status.success());
+        assert_eq!(switched.count("/hits/local"), hits + 1, "{level}: {}", switched.place.explain());
+        assert_eq!(fs::read(switched.place.file("big.o")).unwrap(), object, "{level}");
+        File::open(file()).unwrap().set_modified(used).unwrap();
+    }
+    assert!(sizes[0] > object.len() as u64 && sizes[1] == compressed && sizes[4] == compressed, "{sizes:?}");
+    assert!(sizes[2] < sizes[1] && sizes[3] > sizes[2], "{sizes:?}");
+    let counted: u64 = switched.said(&[], &["--print-stats"]).lines().find_map(kibibytes).unwrap();
+    switched.said(&[], &["-X", "uncompressed"]);
+    let after: u64 = switched.said(&[], &["--print-stats"]).lines().find_map(kibibytes).unwrap();
+    assert!(after > counted, "{counted} {after}");
+    for wrong in [&["-X", "much"][..], &["-X", "128"], &["--dry-run", "-X", "1"], &["--threads", "0"]] {
+        assert_eq!(switched.run(wrong).status.code(), Some(1), "{wrong:?}");
+    }
+}
+
+fn kibibytes(line: &str) -> Option<u64> {
+    line.strip_prefix("cache_size_kibibyte\t")?.parse().ok()
+}
+
+#[test]
+fn what_is_stored_is_compressed_as_the_options_say() {
+    let numbers: String = (0..4000).map(|number| format!("{}, ", number * number % 977)).collect();
+    let stored_under = |variables: &[(&str, &str)]| {
+        let switched = Switched::new();
+        switched.place.write("big.c", format!("const int big[] = {{ {numbers} }};\n"));
+        let plain = switched.place.compare(&["gcc"], &["-c", "big.c"], &["big.o"]);
+        for _ in 0..2 {
+            fs::remove_file(switched.place.file("big.o")).unwrap();
+            assert!(switched.run_under(variables, &["gcc", "-c", "big.c"]).status.success());
+            assert_eq!(fs::read(switched.place.file("big.o")).ok(), plain.files[0].1, "{variables:?}");
+        }
+        assert_eq!(switched.count("/hits/local"), 1, "{variables:?}");
+        let size = switched.place.entries().remove(0).metadata().unwrap().len();
+        (size, plain.files[0].1.as_ref().unwrap().len() as u64)
+    };
+    let (by_itself, object) = stored_under(&[]);
+    let raw = stored_under(&[("CCACHE_NOCOMPRESS", "1"), ("CCACHE_COMPRESSLEVEL", "19")]).0;
+    let best = stored_under(&[("CCACHE_COMPRESSLEVEL", "19")]).0;
+    assert!(best < by_itself && by_itself < object && raw > object, "{best} {by_itself} {object} {raw}");
+    assert_eq!(stored_under(&[("CCACHE_COMPRESSLEVEL", "0")]).0, by_itself);
 }

@@ -22,6 +22,21 @@ const COMPRESS_MIN: usize = 1024;
 /// Level of compression; the lowest one of zstd decompresses as fast as any and compresses faster than an SSD writes.
 const LEVEL: i32 = 1;
 
+/// How contents are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// As they are.
+    Raw,
+    /// Compressed at a level of zstd where that makes them smaller.
+    Level(i32),
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self::Level(LEVEL)
+    }
+}
+
 /// How a blob lies in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encoding {
@@ -51,9 +66,12 @@ pub struct Body {
 
 impl Body {
     /// Appends one content, compressed where that pays.
-    pub fn push(&mut self, content: &[u8]) {
-        let packed = content.len() >= COMPRESS_MIN && content.len() as u64 <= limits::COMPRESSED_BLOB_MAX;
-        let packed = packed.then(|| zstd::bulk::compress(content, LEVEL).ok()).flatten();
+    pub fn push(&mut self, packing: Packing, content: &[u8]) {
+        let fits = content.len() >= COMPRESS_MIN && content.len() as u64 <= limits::COMPRESSED_BLOB_MAX;
+        let packed = match packing {
+            Packing::Level(level) if fits => zstd::bulk::compress(content, level).ok(),
+            Packing::Level(_) | Packing::Raw => None,
+        };
         let (encoding, bytes) = match &packed {
             Some(packed) if packed.len() < content.len() - content.len() / 8 => {
                 (Encoding::Zstd, packed.as_slice())
@@ -66,8 +84,13 @@ impl Body {
 
     /// Packs all contents of a compile.
     pub fn pack<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self::pack_by(Packing::default(), contents)
+    }
+
+    /// Packs all contents of a compile in this way.
+    pub fn pack_by<'a>(packing: Packing, contents: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut body = Self::default();
-        contents.into_iter().for_each(|content| body.push(content));
+        contents.into_iter().for_each(|content| body.push(packing, content));
         body
     }
 }

@@ -45,7 +45,12 @@ pub(super) static FLAGS: [Flag; 34] = [
         Some("SIZE"),
         "keep at most so many bytes: kB, MB, GB, TB, KiB, MiB, GiB (default), TiB; 0: no bound",
     ),
-    flag("recompress", Some('X'), Some("LEVEL"), "accepted; what is cached is compressed as it is stored"),
+    flag(
+        "recompress",
+        Some('X'),
+        Some("LEVEL"),
+        "compress everything cached at this level, or \"uncompressed\"",
+    ),
     flag("set-config", Some('o'), Some("KEY=VALUE"), "write an option into the configuration file"),
     flag("show-compression", Some('x'), None, "show how far the cache is compressed"),
     flag("show-config", Some('p'), None, "show all options, what holds here, and where it was said"),
@@ -70,6 +75,15 @@ pub(super) static FLAGS: [Flag; 34] = [
     flag("print-log-stats", None, None, "print what the statistics log counts, for scripts"),
     flag("print-stats", None, None, "print all counters, for scripts"),
     flag("print-version", None, None, "print the version alone"),
+];
+
+/// Names that options had in earlier versions; both versions of ccache still take them.
+const FORMER: [(&str, &str); 5] = [
+    ("directory", "dir"),
+    ("dump-manifest", "inspect"),
+    ("dump-result", "inspect"),
+    ("recompress-threads", "threads"),
+    ("trim-recompress-threads", "threads"),
 ];
 
 /// Reads words as options, each with its argument; other words are passed over.
@@ -105,8 +119,9 @@ pub(super) fn parse(words: &[OsString]) -> Result<Vec<(&'static Flag, String)>, 
     Ok(options)
 }
 
-/// Finds an option by its name, or by the only one that begins so.
+/// Finds an option by its name, by one that it had, or by the only one that begins so.
 fn by_name(name: &str) -> Option<&'static Flag> {
+    let name = FORMER.iter().find(|(former, _)| *former == name).map_or(name, |(_, now)| now);
     let exact = FLAGS.iter().find(|flag| flag.long == name);
     exact.or_else(|| {
         let mut begun = FLAGS.iter().filter(|flag| flag.long.starts_with(name));
@@ -147,6 +162,8 @@ mod tests {
         {
             assert_eq!(read(words).unwrap(), [pair("get-config", "umask")]);
         }
+        assert_eq!(read(&["--directory", "/x"]).unwrap(), [pair("dir", "/x")]);
+        assert_eq!(read(&["--recompress-threads=2"]).unwrap(), [pair("threads", "2")]);
         assert_eq!(read(&["-zk", "umask", "rest", "-s"]).unwrap().len(), 3);
         assert_eq!(read(&["--show-comp"]).unwrap(), [pair("show-compression", "")]);
         for words in [&["--nope"][..], &["-Q"], &["-k"], &["--clear=1"], &["--show"]] {

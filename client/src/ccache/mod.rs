@@ -41,8 +41,8 @@ const WRONG: i32 = 1;
 /// Most links that are followed from the name of a compiler to us.
 const LINKS_MAX: usize = 40;
 
-/// Tells the compiler's arguments that the next one is not to be understood. We understand it anyhow: what an option does to an output does not
-/// depend on that.
+/// Tells the compiler's arguments that the next one is not to be understood. We understand it anyhow: what an option reads, writes and does to an
+/// output does not depend on that.
 const SKIP: &str = "--ccache-skip";
 
 /// Returns what a statistics log says of a compile: its source, then one line for each count.

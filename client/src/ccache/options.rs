@@ -7,6 +7,8 @@ use super::remote;
 use crate::config::{Config, Key};
 use Meaning::{Field, Key as Ours, Nothing, Search, Translated};
 use Place::{Anywhere, NoDirectory, Trusted, TrustedCommand};
+use dccache_protocol::bundle::Packing;
+use std::num::ParseIntError;
 use std::path::PathBuf;
 
 /// Which file may set an option.
@@ -93,8 +95,8 @@ pub(super) static OPTIONS: [CcacheOption; 51] = [
     option("compiler", &["COMPILER", "CC"], Text, Trusted, "", Ours("compiler")),
     option("compiler_check", &["COMPILERCHECK"], Text, TrustedCommand, "content", Ours("compiler_check")),
     option("compiler_type", &["COMPILERTYPE"], Text, Anywhere, "auto", Translated("compiler_type", family)),
-    option("compression", &["COMPRESS"], Switch, Anywhere, "true", Nothing),
-    option("compression_level", &["COMPRESSLEVEL"], Integer, Anywhere, "0", Nothing),
+    option("compression", &["COMPRESS"], Switch, Anywhere, "true", Field(compressed)),
+    option("compression_level", &["COMPRESSLEVEL"], Integer, Anywhere, "0", Field(level)),
     option("cpp_extension", &["EXTENSION"], Text, Anywhere, "", Nothing),
     option(
         "debug",
@@ -133,7 +135,14 @@ pub(super) static OPTIONS: [CcacheOption; 51] = [
     option("msvc_utf8", &["MSVC_UTF8"], Switch, Anywhere, "true", Nothing),
     option("namespace", &["NAMESPACE"], Text, Anywhere, "", Translated("namespace", namespace)),
     option("path", &["PATH"], Text, Trusted, "", Ours("path")),
-    option("pch_external_checksum", &["PCH_EXTSUM"], Switch, Anywhere, "false", Nothing),
+    option(
+        "pch_external_checksum",
+        &["PCH_EXTSUM"],
+        Switch,
+        Anywhere,
+        "false",
+        Field(|config, text| config.pch_external_checksum = text == "true"),
+    ),
     option("prefix_command", &["PREFIX"], Text, Trusted, "", Ours("prefix_command")),
     option("prefix_command_cpp", &["PREFIX_CPP"], Text, Trusted, "", Ours("prefix_command_cpp")),
     option("read_only", &["READONLY"], Switch, Anywhere, "false", Ours("read_only")),
@@ -187,6 +196,28 @@ fn absolute(text: &str) -> String {
 
 fn shared(config: &mut Config, text: &str) {
     config.shared = remote::parse(text).unwrap_or_default();
+}
+
+fn compressed(config: &mut Config, text: &str) {
+    config.packing = if text == "true" { Packing::default() } else { Packing::Raw };
+}
+
+/// What is not compressed has no level. Options are applied in the order of their names, so that is known here.
+fn level(config: &mut Config, text: &str) {
+    if let (Packing::Level(_), Ok(packing)) = (config.packing, packing(text)) {
+        config.packing = packing;
+    }
+}
+
+/// Reads a level of compression; 0 leaves it to us.
+///
+/// # Errors
+/// It is no number of ccache's range, -128 to 127.
+pub(super) fn packing(text: &str) -> Result<Packing, ParseIntError> {
+    Ok(match text.parse::<i8>()? {
+        0 => Packing::default(),
+        level => Packing::Level(level.into()),
+    })
 }
 
 /// Nothing names no file.

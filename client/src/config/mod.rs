@@ -22,6 +22,7 @@ pub use verify::Verify;
 use crate::agent::policy::Policy;
 use crate::home::Home;
 use crate::store::{SharedDirectory, Transfer};
+use dccache_protocol::bundle::Packing;
 use dccache_protocol::ids::Namespace;
 use raw::RawConfig;
 use std::ffi::OsString;
@@ -168,6 +169,10 @@ pub struct Config {
     pub debug: bool,
     /// Directory for that, in place of the object's.
     pub debug_dir: Option<PathBuf>,
+    /// How outputs are packed; set by ccache's name only.
+    pub packing: Packing,
+    /// Whether `FILE.sum` stands for the content of a precompiled header; set by ccache's name only.
+    pub pch_external_checksum: bool,
     /// Directories that are shared with other users; set by ccache's name only.
     pub shared: Vec<SharedDirectory>,
     /// Search path for compilers in place of `PATH`.
@@ -220,6 +225,8 @@ impl Default for Config {
             stats_log: None,
             debug: false,
             debug_dir: None,
+            packing: Packing::default(),
+            pch_external_checksum: false,
             shared: Vec::new(),
             path: None,
             agent: AgentUse::Auto,

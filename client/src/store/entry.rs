@@ -79,6 +79,11 @@ impl LocalEntry {
         Ok(self.contents.get_or_init(|| contents))
     }
 
+    /// Returns it with the same contents as they are packed in `body`.
+    pub(super) fn packed_anew(&self, body: Body) -> Self {
+        Self::new(self.origin, self.outcome.clone(), body)
+    }
+
     /// Returns the blob table.
     pub fn table(&self) -> &[StoredBlob] {
         &self.table
@@ -104,6 +109,16 @@ impl LocalEntry {
 
     /// Reads a file of the store; `None` unless this store wrote it for `key`.
     pub(super) fn parse(bytes: Vec<u8>, key: &EntryKey, secret: &Secret) -> Option<Self> {
+        let (found, entry) = Self::parse_if(bytes, |head, seal| secret.seal(head) == *seal)?;
+        (found == *key).then_some(entry)
+    }
+
+    /// Reads a file of any store, and under which key that had it.
+    pub(super) fn parse_unsealed(bytes: Vec<u8>) -> Option<(EntryKey, Self)> {
+        Self::parse_if(bytes, |_, _| true)
+    }
+
+    fn parse_if(bytes: Vec<u8>, believed: impl FnOnce(&[u8], &[u8; 32]) -> bool) -> Option<(EntryKey, Self)> {
         let (&version, rest) = bytes.split_first()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let (seal, rest) = rest.split_first_chunk::<32>()?;
@@ -112,20 +127,13 @@ impl LocalEntry {
             return None;
         }
         let head = rest.get(..length)?;
-        if secret.seal(head) != *seal {
+        if !believed(head, seal) {
             return None;
         }
         let head: Head = decode_exact(head).ok()?;
         head.outcome.validate().ok()?;
         let body_start = PREFIX + length;
-        let right = head.key == *key;
-        right.then_some(Self {
-            origin: head.origin,
-            outcome: head.outcome,
-            table: head.table,
-            bytes,
-            body_start,
-            contents: OnceLock::new(),
-        })
+        let Head { key, origin, outcome, table } = head;
+        Some((key, Self { origin, outcome, table, bytes, body_start, contents: OnceLock::new() }))
     }
 }

@@ -1,7 +1,7 @@
 //! Looking into a file of the store, for people.
 
-use super::{Found, LocalEntry, Look, Side, Store};
-use dccache_protocol::codec::Format;
+use super::{Found, LocalEntry, Look, Side, Store, side};
+use dccache_protocol::codec::{Format, decode_exact};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::entry::OutputRole;
 use dccache_protocol::keys::{DirectKey, EntryKey, ManifestKey, PreprocessedKey, RootPath};
@@ -13,8 +13,8 @@ use std::fmt;
 pub enum Inspected {
     /// A result.
     Entry(EntryKey, Box<LocalEntry>),
-    /// A second name of a result.
-    Alias(EntryKey, EntryKey),
+    /// A second name of a result, and which that is.
+    Alias(Option<EntryKey>, EntryKey),
     /// What compiles of one command read.
     Manifest(Manifest),
 }
@@ -53,7 +53,9 @@ impl fmt::Display for Inspected {
                 writeln!(f, "stderr: {} bytes", entry.outcome.stderr.size)
             }
             Self::Alias(key, target) => {
-                writeln!(f, "second name of a result\nkey:    {}\nresult: {}", key.digest(), target.digest())
+                writeln!(f, "second name of a result")?;
+                key.iter().try_for_each(|key| writeln!(f, "key:    {}", key.digest()))?;
+                writeln!(f, "result: {}", target.digest())
             }
             Self::Manifest(manifest) => {
                 writeln!(f, "manifest: what {} compiles of one command read", manifest.suggestions.len())?;
@@ -90,9 +92,25 @@ impl Store<'_> {
         };
         match self.look(&key) {
             Look::Found(Found::Entry { key, entry }) => Some(Inspected::Entry(key, entry)),
-            Look::Alias(target) => Some(Inspected::Alias(key, target)),
+            Look::Alias(target) => Some(Inspected::Alias(Some(key), target)),
             Look::Found(_) => None,
         }
+    }
+}
+
+impl Inspected {
+    /// Reads what a file of any store holds, wherever it lies now; `None` for other files. Nobody vouches for what it says but for contents, which
+    /// are checked against it.
+    pub fn anywhere(bytes: Vec<u8>) -> Option<Self> {
+        let beside = side::body_of(&bytes);
+        if bytes.first() == Some(&side::ALIAS_VERSION) {
+            return Some(Self::Alias(None, decode_exact(beside?).ok()?));
+        }
+        if let Some(manifest) = beside.and_then(|body| Manifest::from_bytes(body).ok()) {
+            return Some(Self::Manifest(manifest));
+        }
+        let (key, entry) = LocalEntry::parse_unsealed(bytes)?;
+        Some(Self::Entry(key, Box::new(entry)))
     }
 }
 

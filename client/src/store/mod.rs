@@ -17,6 +17,7 @@ mod flight;
 mod inspect;
 mod namespaces;
 mod raw;
+mod recompress;
 mod secret;
 mod shared_directory;
 mod side;
@@ -27,6 +28,7 @@ pub use entry::{LocalEntry, Origin, STORE_VERSION};
 pub use flight::{Flight, take_off};
 pub use inspect::Inspected;
 pub use raw::Transfer;
+pub use recompress::Recompressed;
 pub use secret::Secret;
 pub use shared_directory::{Clock, SharedDirectory, Trimmed, trim};
 pub use side::{Beside, Side};
@@ -44,7 +46,7 @@ use std::time::{Duration, SystemTime};
 use usage::Bounds;
 
 /// Largest file of the store, in bytes.
-const FILE_MAX: u64 = (limits::BUNDLE_MAX + limits::BUNDLE_HEAD_MAX) as u64 + 64;
+pub const FILE_MAX: u64 = (limits::BUNDLE_MAX + limits::BUNDLE_HEAD_MAX) as u64 + 64;
 
 /// Time of last use is kept to this resolution: most hits then write nothing.
 const USE_RESOLUTION: Duration = Duration::from_secs(600);

@@ -135,6 +135,11 @@ pub(super) fn alias_target(bytes: &[u8], key: &EntryKey, secret: &Secret) -> Opt
     decode_exact(open(bytes, ALIAS_VERSION, &name_of(key), secret)?).ok()
 }
 
+/// Returns what follows the keyed hash of a file beside the entries, whoever wrote it.
+pub(super) fn body_of(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(PREFIX..)
+}
+
 fn open<'a>(bytes: &'a [u8], version: u8, file: &str, secret: &Secret) -> Option<&'a [u8]> {
     let (&found, rest) = bytes.split_first()?;
     let (seal, body) = rest.split_first_chunk::<32>()?;

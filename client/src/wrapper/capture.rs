@@ -79,7 +79,7 @@ impl Setting<'_> {
         };
         outcome.validate().map_err(|_| "output_too_large")?;
         let streams: [&[u8]; 2] = [b"", &ran.stderr];
-        let body = Body::pack(contents.iter().map(Vec::as_slice).chain(streams));
+        let body = Body::pack_by(self.config.packing, contents.iter().map(Vec::as_slice).chain(streams));
         Ok(Captured { key, tokens, shared, entry: LocalEntry::new(Origin::Own, outcome, body) })
     }
 

@@ -177,9 +177,9 @@ impl Setting<'_> {
     /// Reads the files that options name, and those of the configuration.
     pub(super) fn named_files(&self, inputs: &mut Inputs) -> Result<(Vec<Digest>, Vec<Digest>), Refusal> {
         let named = self.invocation.option_files.iter();
-        let named = named.map(|file| {
-            let look = if self.is_precompiled(file) { Look::ClangImage } else { Look::Content };
-            inputs.read(&file.path, self.path(&file.path), look)
+        let named = named.map(|file| match self.is_precompiled(file) {
+            true => self.read_precompiled(&file.path, Look::ClangImage, inputs),
+            false => inputs.read(&file.path, self.path(&file.path), Look::Content),
         });
         let named = named.collect::<Result<_, _>>()?;
         let mut read = |name: &[u8], path| inputs.read(name, path, Look::Content);

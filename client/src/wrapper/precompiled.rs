@@ -42,8 +42,25 @@ impl Setting<'_> {
         }
         // Of clang's, the text shows every function.
         let look = if clang { Look::ClangImage } else { Look::Image };
-        let digests = names.iter().map(|name| inputs.read(name, self.path(name), look));
+        let digests = names.iter().map(|name| self.read_precompiled(name, look, inputs));
         Ok((Takes::Precompiled, digests.collect::<Result<_, _>>()?))
+    }
+
+    /// Reads a precompiled header; what stands for its content in the key.
+    pub(super) fn read_precompiled(
+        &self,
+        name: &[u8],
+        look: Look,
+        inputs: &mut Inputs,
+    ) -> Result<Digest, Refusal> {
+        let content = inputs.read(name, self.path(name), look)?;
+        let sum = [name, b".sum"].concat();
+        if !self.config.pch_external_checksum || self.disk.kind(&sum) != FileKind::Regular {
+            return Ok(content);
+        }
+        let sum = inputs.read(&sum, self.path(&sum), Look::Content)?;
+        // The digest of no content: who does not say so is never served by it.
+        Ok(Digest::of(&[b"pch_external_checksum".as_slice(), sum.as_bytes()].concat()))
     }
 
     /// Whether an option takes the file as a precompiled header.

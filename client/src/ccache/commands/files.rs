@@ -3,7 +3,7 @@
 use super::{Context, Failure};
 use crate::home::Home;
 use crate::say::{answer, say};
-use crate::store::{Inspected, Store};
+use crate::store::{FILE_MAX, Inspected, Store};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -32,16 +32,18 @@ impl Context {
         Ok(())
     }
 
-    /// Says what a file of the cache holds, after its keyed hash was checked.
+    /// Says what a file of a cache holds, wherever it lies.
     pub(super) fn inspect(&self, path: &str) -> Result<(), Failure> {
-        self.look(path, |inspected| {
-            answer(format_args!("{inspected}"));
+        self.look(path, |inspected, vouched| {
+            let vouched =
+                if vouched { "" } else { "nobody vouches for it: it lies where no cache keeps it\n" };
+            answer(format_args!("{inspected}{vouched}"));
             Ok(())
         })
     }
 
     pub(super) fn extract_result(&self, path: &str) -> Result<(), Failure> {
-        self.look(path, |inspected| {
+        self.look(path, |inspected, _| {
             let parts = inspected.contents().ok_or("it is no result, or damaged")?;
             for (name, content) in parts.iter().filter(|_| !self.dry_run) {
                 let file = format!("ccache-result.{name}");
@@ -51,20 +53,45 @@ impl Context {
         })
     }
 
-    fn look(&self, path: &str, then: impl FnOnce(&Inspected) -> Result<(), Failure>) -> Result<(), Failure> {
-        let file = std::path::absolute(path).map_err(|error| format!("{path}: {error}"))?;
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // objects/S/NAME below the directory of the cache.
-        let home = file.ancestors().nth(3).filter(|home| home.is_dir());
-        let home = home.map(|home| Home::open(home).map_err(|error| format!("{}: {error}", home.display())));
-        let inspected = match home.transpose()? {
-            Some(home) => Store::new(&home, 0).inspect(name),
-            None => None,
+    /// Reads a file. Where it lies at its place in a cache, that must have written it, which its keyed hash tells.
+    fn look(
+        &self,
+        path: &str,
+        then: impl FnOnce(&Inspected, bool) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let inspected = match self.cache_of(path)? {
+            Some((home, name)) => Store::new(&home, 0)
+                .inspect(&name)
+                .map(|inspected| (inspected, true))
+                .ok_or_else(|| format!("{path}: no file that this cache wrote under this name")),
+            None => content(path)
+                .map_err(|error| format!("{path}: {error}"))
+                .map(Inspected::anywhere)?
+                .map(|inspected| (inspected, false))
+                .ok_or_else(|| format!("{path}: neither a result nor a manifest")),
         };
-        let inspected =
-            inspected.ok_or_else(|| format!("{path}: no file that this cache wrote under this name"));
-        then(&inspected?).map_err(|problem| format!("{path}: {problem}"))
+        let (inspected, vouched) = inspected?;
+        then(&inspected, vouched).map_err(|problem| format!("{path}: {problem}"))
     }
+
+    /// Returns the cache in which a file lies at its place, `objects/S/NAME`, and its name.
+    fn cache_of(&self, path: &str) -> Result<Option<(Home, String)>, Failure> {
+        let file = std::path::absolute(path).map_err(|error| format!("{path}: {error}"))?;
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let within = file.ancestors().nth(2).is_some_and(|directory| directory.ends_with("objects"));
+        let home = file.ancestors().nth(3).filter(|home| within && home.join("keys").is_dir());
+        let home = home.map(|home| Home::open(home).map_err(|error| format!("{}: {error}", home.display())));
+        Ok(home.transpose()?.map(|home| (home, name)))
+    }
+}
+
+/// Reads a whole file, or standard input; a longer one is no file of a cache.
+fn content(path: &str) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let source: Box<dyn Read> =
+        if path == "-" { Box::new(io::stdin().lock()) } else { Box::new(File::open(Path::new(path))?) };
+    source.take(FILE_MAX).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn each_chunk(path: &str, mut each: impl FnMut(&[u8])) -> Result<(), Failure> {

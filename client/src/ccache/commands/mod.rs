@@ -12,6 +12,7 @@ use super::{FOLLOWED, WRONG};
 use crate::home::Home;
 use crate::say::{complain, say};
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// Why a command ends.
@@ -148,6 +149,9 @@ impl Context {
             "hash-file" => self.hash_file(given)?,
             "checksum-file" => self.checksum_file(given)?,
             "inspect" => self.inspect(given)?,
+            "threads" => drop(
+                given.parse::<NonZeroU32>().map_err(|_| format!("\"{given}\" is no number of threads"))?,
+            ),
             "extract-result" => self.extract_result(given)?,
             // Said about others, or accepted.
             _ => {}

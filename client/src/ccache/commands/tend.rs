@@ -1,11 +1,12 @@
 //! Looking after the cache: bounds, age, and how far it is compressed.
 
 use super::{Context, Failure};
-use crate::ccache::kinds::{Kind, show_size};
-use crate::ccache::options::namespace;
+use crate::ccache::kinds::show_size;
+use crate::ccache::options::{namespace, packing};
 use crate::config::parse_size;
 use crate::say::say;
-use crate::store::{Act, Census, Clock, Evicted, Store, Which, trim};
+use crate::store::{Act, Census, Clock, Evicted, Recompressed, Store, Which, trim};
+use dccache_protocol::bundle::Packing;
 use dccache_protocol::ids::Namespace;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -75,12 +76,16 @@ impl Context {
     }
 
     pub(super) fn recompress(&self, level: &str) -> Result<(), Failure> {
-        let known = level == "uncompressed" || Kind::Integer.problem(level).is_none();
-        if !known {
-            return Err(format!("\"{level}\" is neither a number nor uncompressed"));
+        let packing = match level {
+            "uncompressed" => Packing::Raw,
+            number => {
+                packing(number).map_err(|_| format!("\"{level}\" is neither a number nor uncompressed"))?
+            }
+        };
+        if self.dry_run {
+            return Err("--dry-run and --recompress exclude each other".to_owned());
         }
-        say!("Nothing to do: outputs are compressed as they are stored, where that makes them smaller");
-        Ok(())
+        self.in_store(|store| say_recompressed(&store.recompress(packing)))
     }
 
     pub(super) fn trim_dir(&self, directory: &str) -> Result<(), Failure> {
@@ -112,6 +117,24 @@ impl Context {
         act(&Store::new(&home, config.max_size).with_files(config.max_files));
         Ok(())
     }
+}
+
+fn say_recompressed(sum: &Recompressed) {
+    let packed = |what: &str, size: u64| {
+        let share = if sum.original == 0 { 100.0 } else { 100.0 * size as f64 / sum.original as f64 };
+        let ratio = if size == 0 { 0.0 } else { sum.original as f64 / size as f64 };
+        say!("{what:<20} {:>12} ({share:.1}% of original size)", bytes(size));
+        say!("  Compression ratio: {ratio:>10.3} x ({:.1}% space savings)", 100.0 - share);
+    };
+    say!("Original data:       {:>12}", bytes(sum.original));
+    packed("Old compressed data:", sum.before);
+    packed("New compressed data:", sum.after);
+    let (sign, change) = match sum.after.checked_sub(sum.before) {
+        Some(0) => ("", 0),
+        Some(more) => ("+", more),
+        None => ("-", sum.before - sum.after),
+    };
+    say!("Size change:         {:>12}", format!("{sign}{}", bytes(change)));
 }
 
 fn bytes(count: u64) -> String {

@@ -75,7 +75,7 @@ const MORE: &str = "\
 Any other first word is a compiler: `dccache gcc -c a.c -o a.o`. `dccache -- WORD ...` forces that.
 Before it, KEY=VALUE words set the configuration for this call: `dccache namespace=x gcc -c a.c`.
 As a link named gcc, g++, cc, c++, clang or clang++ (also gcc-12 and the like) it stands for the next compiler of
-that name on PATH.
+that name on PATH. As a link named ccache it is ccache: its options, variables, configuration and statistics.
 
 Exit codes:
   of a compile   the compiler's; 127 no such compiler, 126 it cannot be executed; death by a signal is passed on

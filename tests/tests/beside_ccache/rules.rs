@@ -24,16 +24,33 @@ pub(crate) struct Older {
     apply: fn(&mut Counts) -> bool,
 }
 
-pub(crate) const OLDER: [Older; 2] = [
+pub(crate) const OLDER: [Older; 3] = [
     Older {
         name: "recache_adds_to_a_manifest",
         why: "under `recache` 4.7.5 reads a manifest and writes it only where the result is new to it; 4.14.2 reads nothing and writes both anew",
         apply: |counts| {
-            let read = is(counts, "recache") && counts.remove("local_storage_read_hit").is_some();
-            if read {
+            if !is(counts, "recache") {
+                return false;
+            }
+            let [hit, miss] = ["local_storage_read_hit", "local_storage_read_miss"]
+                .map(|name| counts.remove(name).is_some());
+            if hit {
                 *counts.entry("local_storage_write".to_owned()).or_default() += 1;
             }
-            read
+            hit || miss
+        },
+    },
+    Older {
+        name: "read_only_direct_misses",
+        why: "under `read_only_direct` a miss is none of the local storage in 4.7.5, and is one in 4.14.2",
+        apply: |counts| {
+            let stored =
+                ["local_storage_miss", "local_storage_write"].iter().any(|name| counts.contains_key(*name));
+            let missed = is(counts, "cache_miss") && !stored;
+            if missed {
+                counts.insert("local_storage_miss".to_owned(), 1);
+            }
+            missed
         },
     },
     Older {

@@ -16,6 +16,7 @@ mod encoder;
 use crate::codec::byte_run;
 use crate::digest::{Digest, digest_type};
 use crate::ids::{Namespace, Partition, ToolchainId};
+pub use encoder::KeyField;
 use encoder::{Field, KeyEncoder};
 use serde::{Deserialize, Serialize};
 
@@ -263,16 +264,28 @@ pub struct ManifestInputs<'a> {
     pub include_environment: &'a [(Vec<u8>, Vec<u8>)],
 }
 
-/// Makes the key of the manifest of a command, but for who may share it.
-pub fn manifest_base(common: &Common<'_>, inputs: &ManifestInputs<'_>) -> ManifestBase {
-    let mut encoder = KeyEncoder::new(MANIFEST_CONTEXT);
-    common.encode(&mut encoder);
+fn encode_command(inputs: &ManifestInputs<'_>, encoder: &mut KeyEncoder) {
     encoder.field(Field::WorkingDirectory, &inputs.working_directory.encoded());
     encoder.list(Field::IncludeDirectories, inputs.include_directories.iter().map(RootPath::encoded));
     let pairs =
         inputs.include_environment.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat());
     encoder.set(Field::IncludeEnvironment, pairs.collect());
+}
+
+/// Makes the key of the manifest of a command, but for who may share it.
+pub fn manifest_base(common: &Common<'_>, inputs: &ManifestInputs<'_>) -> ManifestBase {
+    let mut encoder = KeyEncoder::new(MANIFEST_CONTEXT);
+    common.encode(&mut encoder);
+    encode_command(inputs, &mut encoder);
     ManifestBase::from_digest(encoder.finish())
+}
+
+/// Lists what that key is made of, in order.
+pub fn manifest_fields(common: &Common<'_>, inputs: &ManifestInputs<'_>) -> Vec<KeyField> {
+    let mut encoder = KeyEncoder::showing();
+    common.encode(&mut encoder);
+    encode_command(inputs, &mut encoder);
+    encoder.into_fields()
 }
 
 /// Makes the key of a compile from what the client hashed itself. Order and repetition of the inputs do not matter.

@@ -6,7 +6,8 @@ use crate::ccache;
 use crate::commands;
 use crate::config::is_setting;
 use crate::resolve::{behind_link, resolve};
-use crate::wrapper::{self, Own};
+use crate::say::complain;
+use crate::wrapper::{self, Foreseen, Own};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -46,6 +47,29 @@ pub fn run(argv: Vec<OsString>) -> i32 {
             arguments,
         }),
     }
+}
+
+/// Tells what would happen to a call, as it would follow `dccache`.
+///
+/// # Errors
+/// The exit code where it names no compiler; it was said why.
+pub fn foresee_call(words: &[OsString]) -> Result<Foreseen, i32> {
+    let argv = [OsString::from("dccache"), OsString::from("--")].into_iter().chain(words.iter().cloned());
+    let argv: Vec<OsString> = match words.first().is_some_and(|word| is_setting(word)) {
+        true => argv.enumerate().filter(|(index, _)| *index != 1).map(|(_, word)| word).collect(),
+        false => argv.collect(),
+    };
+    let Typed::Compiler { settings, word, arguments } = classify(argv) else {
+        complain!("dccache: name a compiler behind the settings");
+        return Err(2);
+    };
+    let before = settings.iter().map(OsString::as_os_str);
+    wrapper::foresee(&wrapper::Typed {
+        words: before.chain(["".as_ref(), word.as_os_str()]).collect(),
+        find: &|path| resolve(&word, path),
+        rules: &Own(settings.clone()),
+        arguments,
+    })
 }
 
 fn classify(argv: Vec<OsString>) -> Typed {

@@ -215,6 +215,9 @@ fn a_statistics_log_counts_one_build_and_a_debug_log_lies_beside_its_object() {
         &[("CCACHE_DEBUG", ""), ("CCACHE_DEBUGDIR", debug.to_str().unwrap())],
         &["gcc", "-c", "a.c"],
     );
+    assert!(
+        fs::read_to_string(switched.place.file("a.o.ccache-input-text")).unwrap().contains("source: a.c")
+    );
     let below = debug.join(switched.place.file("a.o.ccache-log").strip_prefix("/").unwrap());
     assert!(below.is_file(), "{}", below.display());
     switched.run_under(&[("CCACHE_LOGFILE", "log")], &["gcc", "-c", "a.c"]);

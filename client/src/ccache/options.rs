@@ -4,7 +4,7 @@
 
 use super::kinds::Kind::{self, Absolute, Integer, Number, Octal, Size, Storage, Switch, Text};
 use super::remote;
-use crate::config::{Config, Key};
+use crate::config::{Config, DebugFiles, Key};
 use Meaning::{Field, Key as Ours, Nothing, Search, Translated};
 use Place::{Anywhere, NoDirectory, Trusted, TrustedCommand};
 use dccache_protocol::bundle::Packing;
@@ -104,7 +104,9 @@ pub(super) static OPTIONS: [CcacheOption; 51] = [
         Switch,
         Anywhere,
         "false",
-        Field(|config, text| config.debug = text == "true"),
+        Field(|config, text| {
+            config.debug = if text == "true" { DebugFiles::AsCcache } else { DebugFiles::Off };
+        }),
     ),
     option(
         "debug_dir",

@@ -63,7 +63,7 @@ fn gather(home: &Home, config: &Config, since: Option<u64>) -> (Totals, u64, u64
 }
 
 /// Reads a time as a number and `s`, `m`, `h` or `d`; gives seconds.
-fn parse_time(text: &str) -> Result<u64, String> {
+pub(super) fn parse_time(text: &str) -> Result<u64, String> {
     let allowed = || "a number and one of s, m, h, d, such as 24h".to_owned();
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     let (_, unit) = *units.iter().find(|(name, _)| text.ends_with(*name)).ok_or_else(allowed)?;

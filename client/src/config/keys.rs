@@ -1,10 +1,10 @@
 //! All keys of the configuration, as data. `docs/configuration.md` is their prose; a test compares both.
 
 use super::values::{
-    FORMATS, SWITCH, TYPES, absolute, absolute_list, compiler_check, joined, octal, show_compiler_check,
-    shown, switch, words,
+    FORMATS, SWITCH, TYPES, absolute, absolute_list, compiler_check, debug, joined, name_in, octal, one_of,
+    show_compiler_check, shown, switch, words,
 };
-use super::{AgentUse, Config, DependUse, Sloppiness, Verify, parse_size, sloppiness, verify};
+use super::{AgentUse, Config, DebugFiles, DependUse, Sloppiness, Verify, parse_size, sloppiness, verify};
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a project's own file may set a key.
@@ -129,7 +129,7 @@ macro_rules! path {
 const COMMAND: &str = "a command with its arguments separated by spaces, or nothing";
 
 /// All keys in ascending order of name.
-pub static KEYS: [Key; 36] = [
+pub static KEYS: [Key; 37] = [
     Key {
         name: "agent",
         variable: "DCCACHE_AGENT",
@@ -201,15 +201,17 @@ pub static KEYS: [Key; 36] = [
         allowed: "auto, gcc, clang or other",
         separator: None,
         project: InProject::Never,
-        set: |config, text| {
-            let known = TYPES.iter().find(|(name, _)| *name == text);
-            config.compiler_type = known.map(|(_, kind)| *kind).ok_or(())?;
-            Ok(())
-        },
-        show: |config| {
-            let known = TYPES.iter().find(|(_, kind)| *kind == config.compiler_type);
-            known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
-        },
+        set: |config, text| one_of(&TYPES, text, &mut config.compiler_type),
+        show: |config| name_in(&TYPES, config.compiler_type),
+    },
+    Key {
+        name: "debug",
+        variable: "DCCACHE_DEBUG",
+        allowed: SWITCH,
+        separator: None,
+        project: InProject::Never,
+        set: |config, text| debug(&mut config.debug, text),
+        show: |config| (config.debug != DebugFiles::Off).to_string(),
     },
     Key {
         name: "depend_mode",
@@ -337,15 +339,8 @@ pub static KEYS: [Key; 36] = [
         allowed: "auto, posix or windows",
         separator: None,
         project: InProject::Never,
-        set: |config, text| {
-            let known = FORMATS.iter().find(|(name, _)| *name == text);
-            config.response_file_format = known.map(|(_, format)| *format).ok_or(())?;
-            Ok(())
-        },
-        show: |config| {
-            let known = FORMATS.iter().find(|(_, format)| *format == config.response_file_format);
-            known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
-        },
+        set: |config, text| one_of(&FORMATS, text, &mut config.response_file_format),
+        show: |config| name_in(&FORMATS, config.response_file_format),
     },
     Key {
         name: "sloppiness",

@@ -91,6 +91,17 @@ pub enum DependUse {
     Never,
 }
 
+/// Whether files that explain a compile are written beside its object, and under which names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DebugFiles {
+    /// None are.
+    Off,
+    /// `.dccache-log` and `.dccache-inputs`.
+    Own,
+    /// `.ccache-log` and `.ccache-input-text`.
+    AsCcache,
+}
+
 /// Whether compiles speak to the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentUse {
@@ -165,8 +176,8 @@ pub struct Config {
     pub log_file: Option<PathBuf>,
     /// File to which is appended what each compile counts for; set by ccache's name only.
     pub stats_log: Option<PathBuf>,
-    /// Whether what was done with a compile is written beside its object; set by ccache's name only.
-    pub debug: bool,
+    /// Whether what was done with a compile, and what its key is made of, is written beside its object.
+    pub debug: DebugFiles,
     /// Directory for that, in place of the object's.
     pub debug_dir: Option<PathBuf>,
     /// How outputs are packed; set by ccache's name only.
@@ -223,7 +234,7 @@ impl Default for Config {
             temporary_dir: None,
             log_file: None,
             stats_log: None,
-            debug: false,
+            debug: DebugFiles::Off,
             debug_dir: None,
             packing: Packing::default(),
             pch_external_checksum: false,

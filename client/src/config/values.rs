@@ -1,6 +1,6 @@
 //! Values as text: switches and lists of paths.
 
-use super::{CompilerCheck, CompilerType, ResponseFileFormat};
+use super::{CompilerCheck, CompilerType, DebugFiles, ResponseFileFormat};
 use std::path::{Path, PathBuf};
 
 pub(super) const SWITCH: &str = "true or false";
@@ -18,6 +18,18 @@ pub(super) const FORMATS: [(&str, ResponseFileFormat); 3] = [
     ("windows", ResponseFileFormat::Windows),
 ];
 
+/// Sets what a name in a list stands for.
+pub(super) fn one_of<T: Copy>(names: &[(&str, T)], text: &str, place: &mut T) -> Result<(), ()> {
+    *place = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or(())?;
+    Ok(())
+}
+
+/// Returns the name of a value in a list.
+pub(super) fn name_in<T: Copy + PartialEq>(names: &[(&str, T)], value: T) -> String {
+    let known = names.iter().find(|(_, known)| *known == value);
+    known.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+}
+
 /// Values of variables are text, so numbers stand for the words as scripts write them.
 pub(super) fn switch(place: &mut bool, text: &str) -> Result<(), ()> {
     *place = match text {
@@ -25,6 +37,14 @@ pub(super) fn switch(place: &mut bool, text: &str) -> Result<(), ()> {
         "false" | "0" | "no" => false,
         _ => return Err(()),
     };
+    Ok(())
+}
+
+/// Switches files beside objects on, under our own names.
+pub(super) fn debug(place: &mut DebugFiles, text: &str) -> Result<(), ()> {
+    let mut on = false;
+    switch(&mut on, text)?;
+    *place = if on { DebugFiles::Own } else { DebugFiles::Off };
     Ok(())
 }
 

@@ -49,7 +49,7 @@ pub use files::{Disk, FileKind, Files};
 pub use include::{IncludeDirectory, IncludeKind};
 pub use language::Language;
 pub use layout::Shows;
-pub use outputs::{PlannedOutput, Stage};
+pub use outputs::{PlannedOutput, Stage, main_output};
 pub use plugins::Plugins;
 pub use reason::{Bypass, Reason};
 pub use response::Quoting;

@@ -51,6 +51,13 @@ pub struct PlannedOutput {
     pub path: Option<Vec<u8>>,
 }
 
+/// Names the main one of some outputs; empty where there is none, or it is not written.
+pub fn main_output(outputs: &[PlannedOutput]) -> Vec<u8> {
+    let main = [OutputRole::Object, OutputRole::Assembly, OutputRole::PrecompiledHeader];
+    let planned = outputs.iter().find(|planned| main.contains(&planned.role));
+    planned.and_then(|planned| planned.path.clone()).unwrap_or_default()
+}
+
 /// All outputs, and the dependency file among them.
 pub(super) struct Outputs {
     /// Main output as typed or derived, also where it is not written.

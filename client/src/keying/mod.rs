@@ -31,8 +31,8 @@ use dccache_protocol::depend::{Depend, DependPath};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::{Namespace, ToolchainId};
 use dccache_protocol::keys::{
-    Common, FileForm, ManifestInputs, ManifestKey, PreprocessedBase, PreprocessedKey, RootPath, Sharing,
-    manifest_base, preprocessed_base, spelled, tokens_base,
+    Common, FileForm, KeyField, ManifestInputs, ManifestKey, PreprocessedBase, PreprocessedKey, RootPath,
+    Sharing, manifest_base, manifest_fields, preprocessed_base, spelled, tokens_base,
 };
 use prefix_map::PrefixMap;
 
@@ -168,20 +168,38 @@ pub fn manifest_keys(
     places: &Places<'_>,
     directories: &[RootPath],
 ) -> ManifestKeys {
+    let base = with_command(invocation, ingredients, places, directories, manifest_base);
+    // What a map does to names that lie elsewhere is seen in the text only.
+    let mapped = PrefixMap::of(invocation, places).is_some();
+    let free = !mapped && may_share(invocation, ingredients.debug_directories, places);
+    let free = free.then(|| base.shared(&Sharing::Free));
+    ManifestKeys { free, bound: base.shared(&bound(places)) }
+}
+
+/// Lists what those keys are made of, in order.
+pub fn command_fields(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    directories: &[RootPath],
+) -> Vec<KeyField> {
+    with_command(invocation, ingredients, places, directories, manifest_fields)
+}
+
+fn with_command<T>(
+    invocation: &Invocation,
+    ingredients: &Ingredients<'_>,
+    places: &Places<'_>,
+    directories: &[RootPath],
+    make: impl FnOnce(&Common<'_>, &ManifestInputs<'_>) -> T,
+) -> T {
     let working_directory = root_path(places.root, places.working_directory);
     let inputs = ManifestInputs {
         working_directory: &working_directory,
         include_directories: directories,
         include_environment: &invocation.environment.include,
     };
-    let base = with_common(invocation, ingredients, places, TextArguments::Kept, |common| {
-        manifest_base(common, &inputs)
-    });
-    // What a map does to names that lie elsewhere is seen in the text only.
-    let mapped = PrefixMap::of(invocation, places).is_some();
-    let free = !mapped && may_share(invocation, ingredients.debug_directories, places);
-    let free = free.then(|| base.shared(&Sharing::Free));
-    ManifestKeys { free, bound: base.shared(&bound(places)) }
+    with_common(invocation, ingredients, places, TextArguments::Kept, |common| make(common, &inputs))
 }
 
 /// Tells what an absolute path hangs on.

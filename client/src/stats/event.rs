@@ -1,18 +1,16 @@
 //! The record of one compile.
 
 use super::Traffic;
-use dccache_protocol::codec::decode_exact;
+use super::frame;
 use dccache_protocol::digest::Digest;
+use dccache_protocol::ids::SignerId;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of a record; a reader finds the next whole record by them after a torn one. The second is the version.
-const MAGIC: [u8; 2] = [0xDC, 2];
-
-/// Bytes before the body: magic, length of the body u16 LE, first four bytes of its BLAKE3.
-const PREFIX: usize = 8;
+const MAGIC: [u8; 2] = [0xDC, 3];
 
 /// Longest text of a record, in bytes; longer ones are cut, so that one append stays small.
-const TEXT_MAX: usize = 1024;
+pub const TEXT_MAX: usize = 1024;
 
 /// How a hit was found, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +73,10 @@ pub struct Event {
     pub compiler: Vec<u8>,
     /// Source as typed; empty where none was recognised.
     pub source: Vec<u8>,
+    /// Main output as typed or derived; empty where none was recognised.
+    pub output: Vec<u8>,
+    /// Who signed what was served; `None` for what this machine compiled, and for what nobody signed.
+    pub signer: Option<SignerId>,
     /// Keys that were looked for.
     pub keys: Vec<Digest>,
     /// Bytes of outputs that were served.
@@ -101,6 +103,8 @@ impl Default for Event {
             directory: Vec::new(),
             compiler: Vec::new(),
             source: Vec::new(),
+            output: Vec::new(),
+            signer: None,
             keys: Vec::new(),
             served_bytes: 0,
             stored_bytes: 0,
@@ -115,52 +119,22 @@ impl Default for Event {
 impl Event {
     /// Encodes the record.
     pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
+        let texts = [&self.cause, &self.directory, &self.compiler, &self.source, &self.output];
+        if texts.iter().all(|text| text.len() <= TEXT_MAX) {
+            return frame::framed(MAGIC, self);
+        }
         let mut event = self.clone();
-        for text in [&mut event.cause, &mut event.directory, &mut event.compiler, &mut event.source] {
+        let Self { cause, directory, compiler, source, output, .. } = &mut event;
+        for text in [cause, directory, compiler, source, output] {
             text.truncate(TEXT_MAX);
         }
-        let mut bytes = vec![0; PREFIX];
-        bytes = postcard::to_extend(&event, bytes).ok()?;
-        let length = u16::try_from(bytes.len() - PREFIX).ok()?;
-        let check = check(&bytes[PREFIX..]);
-        bytes[..2].copy_from_slice(&MAGIC);
-        bytes[2..4].copy_from_slice(&length.to_le_bytes());
-        bytes[4..8].copy_from_slice(&check);
-        Some(bytes)
+        frame::framed(MAGIC, &event)
     }
 
     /// Decodes all whole records; torn and foreign bytes between them are skipped.
-    pub(super) fn all(mut bytes: &[u8]) -> Vec<Self> {
-        let mut events = Vec::new();
-        while bytes.len() > PREFIX {
-            match Self::first(bytes) {
-                Some((event, length)) => {
-                    events.push(event);
-                    bytes = &bytes[length..];
-                }
-                None => {
-                    let next = memchr::memmem::find(&bytes[1..], &MAGIC);
-                    bytes = next.map_or(&[], |at| &bytes[1 + at..]);
-                }
-            }
-        }
-        events
+    pub(super) fn all(bytes: &[u8]) -> Vec<Self> {
+        frame::all(MAGIC, bytes)
     }
-
-    fn first(bytes: &[u8]) -> Option<(Self, usize)> {
-        let body = bytes.strip_prefix(&MAGIC)?;
-        let (length, body) = body.split_first_chunk::<2>()?;
-        let (expected, body) = body.split_first_chunk::<4>()?;
-        let length = usize::from(u16::from_le_bytes(*length));
-        let body = body.get(..length)?;
-        let event = (check(body) == *expected).then(|| decode_exact(body).ok())??;
-        Some((event, PREFIX + length))
-    }
-}
-
-fn check(body: &[u8]) -> [u8; 4] {
-    let digest = blake3::hash(body);
-    std::array::from_fn(|index| digest.as_bytes()[index])
 }
 
 #[cfg(test)]
@@ -178,6 +152,8 @@ mod tests {
             directory: b"/r/w".to_vec(),
             compiler: b"gcc".to_vec(),
             source: b"a.c".to_vec(),
+            output: b"a.o".to_vec(),
+            signer: Some(SignerId::from_digest(Digest::from_bytes([8; 32]))),
             keys: vec![Digest::from_bytes([7; 32])],
             served_bytes: 1,
             stored_bytes: 2,
@@ -196,11 +172,12 @@ mod tests {
         let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let body = concat!(
             "80d8c1a28c34020d696e7075745f6368616e67656403612e68010d636f72727570745f656e747279",
-            "042f722f770367636303612e63010707070707070707070707070707070707070707070707070707",
-            "0707070707070102ac02040501020102030405d80401",
+            "042f722f770367636303612e6303612e6f0108080808080808080808080808080808080808080808",
+            "08080808080808080808010707070707070707070707070707070707070707070707070707070707",
+            "0707070102ac02040501020102030405d80401",
         );
         // Magic, length, four bytes of the body's digest, body.
-        assert_eq!((&text[..8], &text[16..]), ("dc026600", body));
+        assert_eq!((&text[..8], &text[16..]), ("dc038b00", body));
         assert_eq!(Event::all(&bytes), [event]);
     }
 
@@ -222,7 +199,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic_not_even_behind_a_right_digest(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
-            let prefix = [&MAGIC[..], &(body.len() as u16).to_le_bytes(), &check(&body)].concat();
+            let prefix = [&MAGIC[..], &(body.len() as u16).to_le_bytes(), &frame::check(&body)].concat();
             let whole = Event { at_ms: 9, ..Event::default() }.to_bytes().unwrap();
             let read = Event::all(&[&prefix, body.as_slice(), &whole].concat());
             proptest::prop_assert_eq!(read.last().map(|event| event.at_ms), Some(9));

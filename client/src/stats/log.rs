@@ -83,6 +83,14 @@ pub fn last(home: &Home, directory: Option<&[u8]>) -> Option<Event> {
     newest(LOG).or_else(|| newest(PREVIOUS))
 }
 
+/// Returns the events since `since_ms`, ms since the Unix epoch, oldest first, as far back as they are kept one by one.
+pub fn events_since(home: &Home, since_ms: u64) -> Vec<Event> {
+    let events = [PREVIOUS, LOG].into_iter().flat_map(|name| events(home, name));
+    let mut events: Vec<Event> = events.filter(|event| event.at_ms >= since_ms).collect();
+    events.sort_by_key(|event| event.at_ms);
+    events
+}
+
 /// Forgets everything, and notes when.
 ///
 /// # Errors

@@ -6,13 +6,14 @@
 //! Invariant: no compile depends on any of it. What cannot be written is not counted.
 
 mod event;
+pub(crate) mod frame;
 mod log;
 mod report;
 mod totals;
 mod traffic;
 
-pub use event::{Event, Served, Verdict};
-pub use log::{append, clear, last, read, times};
+pub use event::{Event, Served, TEXT_MAX, Verdict};
+pub use log::{append, clear, events_since, last, read, times};
 pub use report::{as_json, as_text};
 pub use totals::Totals;
 pub use traffic::{Looked, Moves, Traffic};

@@ -37,6 +37,16 @@ pub enum Origin {
     Shared,
 }
 
+impl Origin {
+    /// Returns who signed it; `None` for this machine's own, and for what nobody signed.
+    pub fn signer(&self) -> Option<SignerId> {
+        match self {
+            Self::Imported { signer, .. } => Some(*signer),
+            Self::Own | Self::Shared => None,
+        }
+    }
+}
+
 /// What the keyed hash covers.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {

@@ -26,6 +26,7 @@ use dccache_protocol::digest::Digest;
 use dccache_protocol::ids::ToolchainId;
 use dccache_protocol::keys::toolchain_id;
 use record::{DriverRecord, ToolchainRecord};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -103,10 +104,23 @@ pub struct Toolchain {
     pub configured: Result<Configured, Vec<u8>>,
     /// Those files.
     pub configuration: Vec<Vec<u8>>,
+    /// Roles and digests of its files, in the order of `stamps`.
+    roles: Vec<(String, Digest)>,
     /// Stamps of its files, by path: as long as they stand, and the names below are absent, it is the same toolchain.
     pub stamps: Vec<(Vec<u8>, Stamp)>,
     /// Names that must stay absent.
     pub absent: Vec<Vec<u8>>,
+}
+
+/// One file of a toolchain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is in the toolchain: `driver`, `cc1`, `as`, `library`, ...
+    pub role: String,
+    /// Where it lies.
+    pub path: Vec<u8>,
+    /// Digest of its content.
+    pub digest: Digest,
 }
 
 /// Says which driver a program is; where the configuration says its family, the name says whether it takes C for C++.
@@ -157,21 +171,33 @@ impl Toolchain {
                 }
             }
         };
+        let id = identity(call, &record)?;
+        let configuration = record.files.iter().filter(|file| file.role == record::SPECS);
+        let configuration = configuration.map(|file| file.path.clone()).collect();
+        let (roles, stamps) =
+            record.files.into_iter().map(|file| ((file.role, file.digest), (file.path, file.stamp))).unzip();
         Ok(Self {
-            id: identity(call, &record)?,
+            id,
             native: record.native,
             search: record.search,
             gnu_assembler: record.gnu_assembler,
             configured: record.configured,
-            configuration: record
-                .files
-                .iter()
-                .filter(|file| file.role == record::SPECS)
-                .map(|file| file.path.clone())
-                .collect(),
-            stamps: record.files.into_iter().map(|file| (file.path, file.stamp)).collect(),
+            configuration,
+            roles,
+            stamps,
             absent: record.absent,
         })
+    }
+
+    /// Lists its files, without those that only guard.
+    pub fn parts(&self) -> Vec<Part> {
+        let files = self.roles.iter().zip(&self.stamps).filter(|((role, _), _)| role != record::GUARD);
+        let part = |((role, digest), (path, _)): (&(String, Digest), &(Vec<u8>, Stamp))| Part {
+            role: role.clone(),
+            path: path.clone(),
+            digest: *digest,
+        };
+        files.map(part).collect()
     }
 }
 

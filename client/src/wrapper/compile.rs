@@ -8,9 +8,10 @@ use super::listed::Lists;
 use super::lookup::Known;
 use super::prefix::Start;
 use super::refusal::Refusal;
+use super::remember::{Kept, Outcome};
 use super::setting::{Setting, Tally, stderr_shows_color};
 use super::verify::{Around, Reached};
-use crate::invocation::ColorRequest;
+use crate::invocation::{ColorRequest, main_output};
 use crate::keying::Color;
 use crate::link::Link;
 use crate::process::{Ending, Ran, die_like, run};
@@ -31,10 +32,9 @@ impl Setting<'_> {
     pub(super) fn serve(&self, tally: &mut Tally) -> Result<i32, Refusal> {
         tally.event.source = self.invocation.source.clone();
         tally.output = self.main_path();
+        tally.event.output = main_output(&self.invocation.outputs);
         self.shared.count_unreached(tally);
-        let store = Store::new(self.home, self.config.max_size)
-            .with_files(self.config.max_files)
-            .in_namespace(&self.config.namespace);
+        let store = self.store_of_own();
         let mut link = Link::new(self.home, self.config);
         let mut direct = self.direct();
         let looked_for = direct.as_mut().filter(|_| !self.config.recache);
@@ -135,7 +135,7 @@ impl Setting<'_> {
     pub(super) fn compile(
         &self,
         known: &Known,
-        direct: Option<&mut Direct>,
+        mut direct: Option<&mut Direct>,
         store: &Store<'_>,
         link: Option<Link<'_>>,
         tally: &mut Tally,
@@ -150,11 +150,18 @@ impl Setting<'_> {
             self.remove_partial(before, &ran);
             tally.not_stored(reason);
         }
-        match captured {
-            _ if self.config.read_only => tally.not_stored("read_only"),
-            Ok(captured) => self.store(known, &captured, direct, store, link, tally),
-            Err(_) => {}
-        }
+        let kept = match captured {
+            Ok(captured) if !self.config.read_only => {
+                self.recall(direct.as_deref_mut().filter(|_| self.config.stats), store);
+                self.store(known, &captured, direct.as_deref_mut(), store, link, tally)
+            }
+            _ if self.config.read_only => {
+                tally.not_stored("read_only");
+                Kept::default()
+            }
+            _ => Kept::default(),
+        };
+        self.remember(direct.as_deref(), Some(known), Outcome::of(&kept), tally);
         Ok(self.end(&ran, tally))
     }
 
@@ -197,10 +204,17 @@ impl Setting<'_> {
             return Ok(1);
         }
         match self.know_from(lists, direct, inputs) {
-            Ok(known) => match self.capture(&known, &ran) {
-                Ok(captured) => self.store(&known, &captured, Some(direct), store, link, tally),
-                Err(reason) => tally.not_stored(reason),
-            },
+            Ok(known) => {
+                self.recall(Some(&mut *direct).filter(|_| self.config.stats), store);
+                let kept = match self.capture(&known, &ran) {
+                    Ok(captured) => self.store(&known, &captured, Some(direct), store, link, tally),
+                    Err(reason) => {
+                        tally.not_stored(reason);
+                        Kept::default()
+                    }
+                };
+                self.remember(Some(direct), Some(&known), Outcome::of(&kept), tally);
+            }
             Err(reason) => tally.not_stored(reason),
         }
         if let Some(Verdict::NotStored(reason)) = &tally.verdict
@@ -264,62 +278,66 @@ impl Setting<'_> {
         arguments
     }
 
-    /// Stores what a compile gave, under its direct key where it has one.
+    /// Stores what a compile gave, under its direct key where it has one; returns what is there.
     pub(super) fn store(
         &self,
         known: &Known,
         captured: &Captured,
-        direct: Option<&mut Direct>,
+        mut direct: Option<&mut Direct>,
         store: &Store<'_>,
         link: Option<Link<'_>>,
         tally: &mut Tally,
-    ) {
+    ) -> Kept {
         let Captured { key, tokens, shared, entry } = captured;
-        let learned = match direct.map(|direct| (self.learn(direct, known, *shared), direct)) {
-            Some((Ok(learned), direct)) => Some((learned, direct)),
+        let not_stored = |tally: &mut Tally, reason| {
+            tally.not_stored(reason);
+            Kept { shared: *shared, ..Kept::default() }
+        };
+        let learned = match direct.as_deref_mut().map(|direct| self.learn(direct, known, *shared)) {
+            Some(Ok(learned)) => Some(learned),
             // Such a change was declared to be none; but no look-up can be explained by it.
-            Some((Err(Untaught::Moving), _)) if self.config.sloppiness.include_file_ctime => None,
-            Some((Err(Untaught::Moving), _)) => return tally.not_stored("modified_input_file"),
-            Some((Err(Untaught::Unexplained), _)) => {
+            Some(Err(Untaught::Moving)) if self.config.sloppiness.include_file_ctime => None,
+            Some(Err(Untaught::Moving)) => return not_stored(tally, "modified_input_file"),
+            Some(Err(Untaught::Unexplained)) => {
                 tally.fault("lookup_not_explained");
                 None
             }
             None => None,
         };
         let by_text: Vec<EntryKey> = key.iter().chain(tokens).copied().collect();
-        let by_content = learned.as_ref().map(|(learned, _)| learned.key);
+        let by_content = learned.as_ref().map(|learned| learned.key);
         let Some(lies) = by_content.or(*key) else {
-            return tally.not_stored("lookup_not_explained");
+            return not_stored(tally, "lookup_not_explained");
         };
         let names: Vec<EntryKey> = by_content.into_iter().chain(by_text.iter().copied()).collect();
-        let taken = self.share_compile(&names, entry, learned.as_ref().map(|(learned, _)| learned), tally);
+        let taken = self.share_compile(&names, entry, learned.as_ref(), tally);
+        let kept = Kept { key: Some(lies), shared: *shared, learned };
         if self.config.remote_only && taken && link.is_none() {
             tally.verdict = Some(Verdict::Miss);
-            return;
+            return kept;
         }
         if self.config.remote_only && key.is_some() {
-            return self.push_only(known, &by_text, entry, link, tally);
+            self.push_only(known, &by_text, entry, link, tally);
+            return kept;
         }
-        let kept = self.keep(store, &lies, entry, tally);
-        if kept {
-            self.keep_raw(store, entry);
-            for name in &names[1..] {
-                let _ = store.put_alias(name, &lies);
-            }
-        }
-        if let Some((learned, direct)) = &mut { learned }
-            && kept
-        {
-            self.note(store, learned.manifest, learned.key, learned.footprint.clone(), tally);
-            self.seal(direct, &learned.footprint, lies);
-            self.push(known, &names, entry, Some(learned), link, tally);
-        } else {
+        if !self.keep(store, &lies, entry, tally) {
             self.push(known, &by_text, entry, None, link, tally);
+            return not_stored(tally, "store_write_error");
         }
-        match kept {
-            true => tally.verdict = Some(Verdict::Miss),
-            false => tally.not_stored("store_write_error"),
+        self.keep_raw(store, entry);
+        for name in &names[1..] {
+            let _ = store.put_alias(name, &lies);
         }
+        match (&kept.learned, direct) {
+            (Some(learned), Some(direct)) => {
+                self.note(store, learned.manifest, learned.key, learned.footprint.clone(), tally);
+                self.seal(direct, &learned.footprint, lies);
+                self.push(known, &names, entry, Some(learned), link, tally);
+            }
+            _ => self.push(known, &by_text, entry, None, link, tally),
+        }
+        tally.verdict = Some(Verdict::Miss);
+        kept
     }
 
     /// Stores an entry; returns whether it is there.

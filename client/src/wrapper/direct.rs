@@ -20,7 +20,7 @@ use dccache_protocol::codec::{DecodeError, Format};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::{DirectKey, EntryKey, ManifestKey};
 use dccache_protocol::limits;
-use dccache_protocol::manifest::Manifest;
+use dccache_protocol::manifest::{Manifest, Suggestion};
 
 /// Most bytes that suggestions of the ring make a compile read: more than the headers of any known unit.
 pub(super) const SUGGESTED_BYTES_MAX: u64 = 256 << 20;
@@ -45,6 +45,8 @@ pub(super) struct Direct {
     pub(super) chain: Chain,
     /// Digests of the files that options and configuration name, as they are in the keys.
     pub(super) named: (Vec<Digest>, Vec<Digest>),
+    /// What this machine knew of the command before, newest first; read where it did not serve.
+    pub(super) suggested: Vec<Suggestion>,
     /// Keys that this machine's own manifests led to and that it has no entry for.
     derived: Vec<Derived>,
 }
@@ -127,7 +129,8 @@ impl Setting<'_> {
         let named = (option_files, extra_files);
         let directories = Directories::new(&self.directory);
         let before = Directories::new(&self.directory);
-        Some(Direct { keys, observer, directories, before, groups, chain, named, derived: Vec::new() })
+        let (suggested, derived) = (Vec::new(), Vec::new());
+        Some(Direct { keys, observer, directories, before, groups, chain, named, suggested, derived })
     }
 
     /// Hangs a name of the call on its root.
@@ -331,6 +334,7 @@ impl Setting<'_> {
             }
             if self.deliver_or_count(&hit.entry, Served::DirectLocal, tally) {
                 tally.event.traffic.direct = Looked::Found;
+                self.show_inputs(Some(direct), None, Some(&hit.footprint), tally);
                 self.seal(direct, &hit.footprint, hit.lies);
                 self.share_directly_again(&hit, link.as_deref_mut(), tally);
                 return Some(Reached::Delivered);
@@ -340,12 +344,13 @@ impl Setting<'_> {
             return Some(reached);
         }
         let hit = self.find_directly_on_ring(direct, link?, tally)?;
-        self.serve_found(hit, Served::DirectRing, store, tally)
+        self.serve_found(direct, hit, Served::DirectRing, store, tally)
     }
 
     /// Serves a call by what was found elsewhere by what it reads, and keeps that.
     pub(super) fn serve_found(
         &self,
+        direct: &Direct,
         hit: DirectHit,
         served: Served,
         store: &Store<'_>,
@@ -359,6 +364,7 @@ impl Setting<'_> {
             return None;
         }
         tally.event.traffic.direct = Looked::Found;
+        self.remember_found(direct, &hit, tally);
         self.keep_direct(hit, store, tally);
         Some(Reached::Delivered)
     }

@@ -3,7 +3,7 @@
 use super::direct::Direct;
 use super::lookup::Known;
 use super::setting::{Setting, Tally};
-use crate::config::CompilerCheck;
+use crate::config::{CompilerCheck, DebugFiles};
 use crate::direct::guard::{Absence, AbsentName, Guards};
 use crate::direct::manifest::{Footprint, keyed_digest, opened};
 use crate::direct::prove::{Proof, ReadFile, Reading, Unexplained, prove};
@@ -209,7 +209,7 @@ impl Setting<'_> {
             && self.config.verify.is_never()
             && !is_recorded()
             && self.config.stats_log.is_none()
-            && !self.config.debug
+            && self.config.debug == DebugFiles::Off
             && self.config.transfer().is_none()
             && !self.config.remote_only
             && !self.config.reshare;

@@ -265,6 +265,7 @@ impl Setting<'_> {
     pub(super) fn served(&self, served: Served, entry: &LocalEntry, tally: &mut Tally) {
         tally.event.served_bytes = entry.outcome.total_size();
         tally.event.compile_ms = entry.outcome.wall_ms;
+        tally.event.signer = entry.origin.signer();
         tally.verdict = Some(crate::stats::Verdict::Hit(served));
     }
 }

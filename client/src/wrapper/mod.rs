@@ -12,6 +12,7 @@ mod capture;
 mod compile;
 mod deliver;
 mod direct;
+mod foresee;
 mod inputs;
 mod learn;
 mod listed;
@@ -21,15 +22,18 @@ mod pays;
 mod precompiled;
 mod prefix;
 mod refusal;
+mod remember;
 mod rules;
 mod sealed;
 mod setting;
 mod share;
 mod shared_directory;
+mod shown;
 mod text;
 mod tokens;
 mod verify;
 
+pub use foresee::{Foreseen, foresee};
 pub use rules::{Fault, InForce, Own, Rules};
 
 use crate::config::{Config, ResponseFileFormat};
@@ -251,16 +255,10 @@ fn live(call: &Call<'_>, tally: &mut Tally) -> End {
     match prepare(call).and_then(|setting| ManuallyDrop::new(setting).serve(tally)) {
         Ok(code) => End::Delivered(code),
         Err(refusal) => {
-            let Bypass { reason, cause } = match refusal {
-                Refusal::Call(bypass) => bypass,
-                Refusal::Ours(name, cause) => {
-                    tally.event.cause = cause;
-                    tally.verdict = Some(Verdict::Bypassed(name.to_owned()));
-                    return End::Untouched;
-                }
-            };
-            tally.event.cause = cause;
-            tally.verdict = Some(Verdict::Bypassed(reason.name().to_owned()));
+            if tally.event.output.is_empty() {
+                tally.event.output = remember::named_output(call.arguments);
+            }
+            tally.verdict = Some(refusal.count(tally));
             End::Untouched
         }
     }

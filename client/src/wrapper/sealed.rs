@@ -6,8 +6,9 @@ use crate::config::Config;
 use crate::direct::guard::Standing;
 use crate::direct::sealed::{Sealed, Terminal, name_of};
 use crate::home::Home;
+use crate::invocation::main_output;
 use crate::process::wall_now;
-use crate::stats::{Served, Traffic, Verdict};
+use crate::stats::{Event, Served, Traffic, Verdict};
 use crate::store::{Beside, Found, Side, Store};
 use dccache_protocol::codec::DecodeError;
 use dccache_protocol::keys::SealedName;
@@ -65,6 +66,24 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Record {
     }
 }
 
+/// Returns what the command of a record would be counted as; `None` where it does not stand.
+pub(super) fn foresee(home: &Home, name: SealedName, directory: &Path) -> Option<Event> {
+    let store = Store::new(home, 0);
+    let record = store.side(Side::Sealed(name)).body()?;
+    let sealed =
+        Sealed::read_own(&record).ok().filter(|sealed| sealed.standing(directory) != Standing::Broken)?;
+    let Found::Entry { entry, .. } = store.get(&sealed.entry) else { return None };
+    Some(Event {
+        verdict: Verdict::Hit(Served::DirectLocal),
+        source: sealed.source.to_vec(),
+        output: main_output(&sealed.outputs),
+        keys: vec![*sealed.entry.digest()],
+        compile_ms: entry.outcome.wall_ms,
+        signer: entry.origin.signer(),
+        ..Tally::new(OsStr::from_bytes(sealed.compiler), directory).event
+    })
+}
+
 /// Returns how the guards of the record stood by which the command is served.
 fn serve_by(home: &Home, store: &Store<'_>, sealed: &Sealed<&[u8]>, directory: &Path) -> Option<Standing> {
     let mut tally = Tally::new(OsStr::from_bytes(sealed.compiler), directory);
@@ -88,7 +107,9 @@ fn serve_by(home: &Home, store: &Store<'_>, sealed: &Sealed<&[u8]>, directory: &
         tally.event.source = sealed.source.to_vec();
         tally.event.keys = vec![*sealed.entry.digest()];
         tally.event.served_bytes = entry.outcome.total_size();
+        tally.event.output = main_output(&sealed.outputs);
         tally.event.compile_ms = entry.outcome.wall_ms;
+        tally.event.signer = entry.origin.signer();
         tally.event.traffic = Traffic::sealed();
         tally.finish(home, &Config::default(), Verdict::Hit(Served::DirectLocal));
     }

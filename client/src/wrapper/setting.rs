@@ -3,15 +3,16 @@
 use super::InForce;
 use super::shared_directory::Shared;
 use crate::ccache::statistics_lines;
-use crate::config::Config;
+use crate::config::{Config, DebugFiles};
 use crate::cpp::Places;
-use crate::explain::explain;
+use crate::explain::{self, Record, explain};
 use crate::home::Home;
 use crate::invocation::{ColorRequest, Disk, Invocation};
 use crate::keying::{Color, Directories, debug_directories_show};
 use crate::link::TimeSlot;
 use crate::resolve::Compiler;
 use crate::stats::{self, Event, Verdict};
+use crate::store::Store;
 use crate::toolchain::Toolchain;
 use crate::verify::{Differs, Line, is_recorded};
 use dccache_protocol::keys::SealedName;
@@ -53,6 +54,13 @@ impl Setting<'_> {
     /// Returns the directories of the compile.
     pub(super) fn places(&self) -> Places<'_> {
         Places { root: &self.root, working_directory: &self.invocation.working_directory }
+    }
+
+    /// Returns this machine's store, as the configuration bounds it.
+    pub(super) fn store_of_own(&self) -> Store<'_> {
+        Store::new(self.home, self.config.max_size)
+            .with_files(self.config.max_files)
+            .in_namespace(&self.config.namespace)
     }
 
     /// Returns a path of the call, seen from the working directory.
@@ -100,6 +108,10 @@ pub(super) struct Tally {
     pub(super) verdict: Option<Verdict>,
     /// Exit code, once the compiler has run or a hit is written: from then on nothing may run again.
     pub(super) delivered: Option<i32>,
+    /// What the compile was made of, where that is kept.
+    pub(super) record: Option<Record>,
+    /// What its key is made of, in lines, where the user wants to see it.
+    pub(super) inputs: Option<String>,
     /// Main output, beside which a debug log may be written.
     pub(super) output: Option<PathBuf>,
     /// How a hit differs from the compile.
@@ -126,6 +138,8 @@ impl Tally {
             event,
             verdict: None,
             delivered: None,
+            record: None,
+            inputs: None,
             output: None,
             differs: None,
             start: Instant::now(),
@@ -147,6 +161,9 @@ impl Tally {
     pub(super) fn record(&self, home: &Home, config: &Config) {
         if config.stats {
             let _ = stats::append(home, &self.event);
+            if let Some(record) = &self.record {
+                let _ = explain::append(home, &Record { at_ms: self.event.at_ms, ..record.clone() });
+            }
         }
         if is_recorded() {
             Line::of(&self.event, self.output.as_deref(), self.differs.as_ref()).note();
@@ -162,8 +179,17 @@ impl Tally {
             let file = File::options().create(true).append(true).open(log);
             let _ = file.and_then(|mut file| file.write_all(statistics_lines(&self.event).as_bytes()));
         }
-        if let Some(output) = self.output.as_ref().filter(|_| config.debug) {
-            let _ = write_beside(output, config.debug_dir.as_deref(), &explain(&self.event));
+        let suffixes = match config.debug {
+            DebugFiles::Off => return,
+            DebugFiles::Own => [".dccache-log", ".dccache-inputs"],
+            DebugFiles::AsCcache => [".ccache-log", ".ccache-input-text"],
+        };
+        if let Some(output) = &self.output {
+            // Where they cannot be written, the build goes on without them.
+            let _ = write_beside(output, config.debug_dir.as_deref(), suffixes[0], &explain(&self.event));
+            if let Some(inputs) = &self.inputs {
+                let _ = write_beside(output, config.debug_dir.as_deref(), suffixes[1], inputs);
+            }
         }
     }
 
@@ -176,7 +202,7 @@ impl Tally {
 }
 
 /// Writes a debug log beside an output, or at the same place below `directory`.
-fn write_beside(output: &Path, directory: Option<&Path>, text: &str) -> io::Result<()> {
+fn write_beside(output: &Path, directory: Option<&Path>, suffix: &str, text: &str) -> io::Result<()> {
     let mut file = match directory {
         Some(directory) => directory.join(output.strip_prefix("/").unwrap_or(output)),
         None => output.to_owned(),
@@ -184,7 +210,7 @@ fn write_beside(output: &Path, directory: Option<&Path>, text: &str) -> io::Resu
     if let Some(parent) = file.parent().filter(|_| directory.is_some()) {
         fs::create_dir_all(parent)?;
     }
-    file.as_mut_os_string().push(".ccache-log");
+    file.as_mut_os_string().push(suffix);
     fs::write(file, text)
 }
 

@@ -60,7 +60,7 @@ impl Setting<'_> {
         tally: &mut Tally,
     ) -> Option<Reached> {
         let hit = self.shared.stores().find_map(|from| self.find_directly_in(direct, &from, tally))?;
-        self.serve_found(hit, Served::DirectShared, store, tally)
+        self.serve_found(direct, hit, Served::DirectShared, store, tally)
     }
 
     fn find_directly_in(

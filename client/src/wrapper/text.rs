@@ -3,6 +3,7 @@
 use super::direct::Direct;
 use super::learn::Learned;
 use super::lookup::{Hit, Known};
+use super::remember::Outcome;
 use super::setting::{Setting, Tally};
 use super::share::count_suggestion;
 use super::shared_directory::vouching;
@@ -32,6 +33,7 @@ impl Setting<'_> {
             return None;
         }
         tally.event.traffic.preprocessed = Looked::Found;
+        self.show_inputs(direct.as_deref(), Some(known), None, tally);
         if !self.config.read_only {
             self.preprocessing_paid();
             let _ = self.attach(known, &hit, direct, store, link.as_deref_mut(), tally);
@@ -104,6 +106,8 @@ impl Setting<'_> {
             return None;
         }
         self.note(store, learned.manifest, learned.key, learned.footprint.clone(), tally);
+        let outcome = Outcome { key: Some(hit.lies), shared, read: Some(&learned.footprint) };
+        self.remember(Some(direct), Some(known), outcome, tally);
         self.seal(direct, &learned.footprint, hit.lies);
         if let Some(link) = vouching(link, &hit.entry) {
             let job = self.job(known, hit.lies, &hit.entry, Some(&learned));

@@ -201,7 +201,9 @@ impl Setting<'_> {
         match known {
             _ if self.config.read_only => tally.not_stored("read_only"),
             Ok(known) => match self.capture(&known, ran) {
-                Ok(captured) => self.store(&known, &captured, direct, store, link, tally),
+                Ok(captured) => {
+                    self.store(&known, &captured, direct, store, link, tally);
+                }
                 Err(reason) => tally.not_stored(reason),
             },
             Err(refusal) => tally.not_stored(reason(refusal)),

@@ -1,0 +1,216 @@
+//! What differs between the commands of two compiles, field by field of their keys.
+
+use super::cause::{Cause, Kind};
+use super::record::Record;
+use super::toolchains;
+use crate::home::Home;
+use crate::toolchain::Part;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Fields that say by which names and how a compiler is called.
+const OF_COMMAND: [&str; 7] =
+    ["source", "output", "language", "driver", "dependency mode", "colour", "working directory"];
+
+/// How far two commands are apart: the number of items that differ; equals in the same place are nearer.
+pub(super) fn distance(was: &Record, now: &Record) -> (usize, bool, bool) {
+    let count = now.fields.iter().map(|field| {
+        let [gone, new] = apart(was.field(field.name()), &field.items);
+        gone.len().max(new.len())
+    });
+    (count.sum(), was.root != now.root, was.output != now.output)
+}
+
+/// Lists what differs.
+pub(super) fn differences(home: &Home, was: &Record, now: &Record) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let shown = |record: &Record, item: &[u8]| spelled_out(&record.root, item);
+    let one = |record: &Record, name| record.field(name).first().map(|item| shown(record, item));
+    if was.field("namespace") != now.field("namespace") {
+        let (before, after) = (one(was, "namespace"), one(now, "namespace"));
+        causes.push(Cause::new(Kind::Policy, "namespace").changed(before, after));
+    }
+    causes.extend(arguments(was, now));
+    causes.extend(
+        ["environment", "include environment"].into_iter().flat_map(|name| variables(was, now, name)),
+    );
+    if was.field("toolchain") != now.field("toolchain") {
+        causes.extend(toolchain(home, was, now));
+    }
+    for (name, what) in [("extra files", "extra_files_to_hash"), ("native", "-march=native")] {
+        if was.field(name) != now.field(name) {
+            let kind = if name == "native" { Kind::Toolchain } else { Kind::NamedFile };
+            causes.push(Cause::new(kind, what));
+        }
+    }
+    causes.extend(option_files(was, now));
+    for name in OF_COMMAND.into_iter().filter(|name| was.field(name) != now.field(name)) {
+        causes.push(Cause::new(Kind::Command, name).changed(one(was, name), one(now, name)));
+    }
+    causes.extend(include_directories(was, now));
+    causes
+}
+
+/// Returns the items that only the first list has, and those that only the second has, in their order.
+fn apart<'a>(was: &'a [Vec<u8>], now: &'a [Vec<u8>]) -> [Vec<&'a [u8]>; 2] {
+    let only = |of: &'a [Vec<u8>], other: &[Vec<u8>]| {
+        let mut left: BTreeMap<&[u8], usize> = BTreeMap::new();
+        other.iter().for_each(|item| *left.entry(item).or_default() += 1);
+        let mut only = Vec::new();
+        for item in of {
+            match left.get_mut(item.as_slice()) {
+                Some(count) if *count > 0 => *count -= 1,
+                _ => only.push(item.as_slice()),
+            }
+        }
+        only
+    };
+    [only(was, now), only(now, was)]
+}
+
+fn arguments(was: &Record, now: &Record) -> Vec<Cause> {
+    let (before, after) = (was.field("arguments"), now.field("arguments"));
+    let [gone, new] = apart(before, after);
+    if gone.is_empty() && new.is_empty() && before != after {
+        return vec![Cause::new(Kind::Argument, "order").noted("the same arguments in another order")];
+    }
+    let mut new: Vec<&[u8]> = new;
+    let mut causes = Vec::new();
+    for word in gone {
+        // The same option with another value is one change.
+        let at = new.iter().position(|other| option_of(other) == option_of(word));
+        let other = at.map(|at| new.remove(at));
+        let (was, now) = (spelled_out(&was.root, word), other.map(|other| spelled_out(&now.root, other)));
+        causes.push(Cause::new(Kind::Argument, "").changed(Some(was), now));
+    }
+    let new = new.into_iter().map(|word| spelled_out(&now.root, word));
+    causes.extend(new.map(|word| Cause::new(Kind::Argument, "").changed(None, Some(word))));
+    causes
+}
+
+/// Names what an argument sets: the same name with another value is one change.
+fn option_of(word: &[u8]) -> String {
+    let text = String::from_utf8_lossy(word);
+    let name = text.split('=').next().unwrap_or_default();
+    for family in ["-O", "-g"] {
+        if name.starts_with(family) && !name.starts_with("-gsplit") {
+            return family.to_owned();
+        }
+    }
+    match name.get(..5) {
+        Some(start @ ("-fno-" | "-Wno-" | "-mno-")) => format!("{}{}", &start[..2], &name[5..]),
+        _ => name.to_owned(),
+    }
+}
+
+fn variables(was: &Record, now: &Record, field: &str) -> Vec<Cause> {
+    let pairs = |record: &Record| -> BTreeMap<String, String> {
+        let pairs = record.field(field).iter();
+        let pairs = pairs.filter_map(|pair| {
+            let text = String::from_utf8_lossy(pair);
+            text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+        });
+        pairs.collect()
+    };
+    let (before, after) = (pairs(was), pairs(now));
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    let differing = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    let cause = |name: &String| {
+        let values = |side: &BTreeMap<String, String>| side.get(name).cloned();
+        match name.strip_prefix("dccache:") {
+            Some(own) => Cause::new(Kind::Policy, own).changed(values(&before), values(&after)),
+            None => Cause::new(Kind::Environment, name.as_str()).changed(values(&before), values(&after)),
+        }
+    };
+    differing.map(cause).collect()
+}
+
+fn toolchain(home: &Home, was: &Record, now: &Record) -> Vec<Cause> {
+    let parts = |record: &Record| toolchains::get(home, record.field("toolchain").first()?);
+    let (Some(before), Some(after)) = (parts(was), parts(now)) else {
+        return vec![Cause::new(Kind::Toolchain, "").noted("its files are not recorded any more")];
+    };
+    let place = |part: &Part| String::from_utf8_lossy(&part.path).into_owned();
+    let same = |a: &Part, b: &Part| a.role == b.role && a.digest == b.digest;
+    let new: Vec<&Part> = after.iter().filter(|part| !before.iter().any(|other| same(part, other))).collect();
+    let gone: Vec<&Part> =
+        before.iter().filter(|part| !after.iter().any(|other| same(part, other))).collect();
+    let base = |part: &Part| Path::new(&place(part)).file_name().map(|name| name.to_owned());
+    let mut causes = Vec::new();
+    for part in &new {
+        let before = gone.iter().find(|other| other.role == part.role && base(other) == base(part));
+        let before =
+            before.or_else(|| gone.iter().find(|other| other.role == part.role && part.role != "library"));
+        let cause = Cause::new(Kind::Toolchain, part.role.clone());
+        causes.push(match before {
+            Some(before) if before.path == part.path => {
+                Cause { what: format!("{} {}", part.role, place(part)), ..cause }.noted("its content changed")
+            }
+            before => cause.changed(before.map(|before| place(before)), Some(place(part))),
+        });
+    }
+    for part in gone
+        .iter()
+        .filter(|part| !new.iter().any(|other| other.role == part.role && base(other) == base(part)))
+    {
+        if part.role == "library" || !new.iter().any(|other| other.role == part.role) {
+            causes.push(Cause::new(Kind::Toolchain, part.role.clone()).changed(Some(place(part)), None));
+        }
+    }
+    if causes.is_empty() {
+        causes.push(Cause::new(Kind::Toolchain, "compiler_check").noted("what it gives is another"));
+    }
+    causes
+}
+
+/// Files that options name, by the argument that does.
+fn option_files(was: &Record, now: &Record) -> Vec<Cause> {
+    let named = |record: &Record| -> Vec<(String, Vec<u8>)> {
+        let files = record.field("option files").iter().filter_map(|item| {
+            let (index, digest) = item.split_first_chunk::<4>()?;
+            let word = record.field("arguments").get(u32::from_le_bytes(*index) as usize)?;
+            Some((spelled_out(&record.root, word), digest.to_vec()))
+        });
+        files.collect()
+    };
+    let (before, after) = (named(was), named(now));
+    let other = |(word, digest): &&(String, Vec<u8>)| {
+        before.iter().any(|(known, old)| known == word && old != digest)
+    };
+    let cause = |(word, _): &(String, Vec<u8>)| {
+        Cause::new(Kind::NamedFile, word.as_str()).noted("the content of its file changed")
+    };
+    after.iter().filter(other).map(cause).collect()
+}
+
+fn include_directories(was: &Record, now: &Record) -> Vec<Cause> {
+    let (before, after) = (was.field("include directories"), now.field("include directories"));
+    let [gone, new] = apart(before, after);
+    let shown = |item: &[u8]| String::from_utf8_lossy(item.get(1..).unwrap_or_default()).into_owned();
+    let mut causes: Vec<Cause> = Vec::new();
+    for item in gone {
+        causes.push(
+            Cause::new(Kind::IncludeDirectories, shown(item)).noted("it was searched, and is not any more"),
+        );
+    }
+    for item in new {
+        causes.push(Cause::new(Kind::IncludeDirectories, shown(item)).noted("it is searched, and was not"));
+    }
+    if causes.is_empty() && before != after {
+        causes.push(Cause::new(Kind::IncludeDirectories, "").noted("they are searched in another order"));
+    }
+    causes
+}
+
+/// Spells an item of a key as it was typed: what hangs on the root stands there with it.
+pub(crate) fn spelled_out(root: &[u8], item: &[u8]) -> String {
+    let root = String::from_utf8_lossy(root);
+    let text = String::from_utf8_lossy(item);
+    match text.split_once('\0') {
+        Some((option, "")) => format!("{option}{root}"),
+        Some((option, rest)) => format!("{option}{root}/{rest}"),
+        None => text.into_owned(),
+    }
+}

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use support::{DCCACHE, LATER, Mount, Place, text};
 
 #[test]

@@ -7,7 +7,7 @@ use super::flow::Flow;
 use super::import::{Answered, Contents, Imported, Judge, Verdict};
 use super::policy::Policy;
 use super::ring::{NoAnswer, Node, Ring, reason};
-use dccache_protocol::ids::{Namespace, Partition};
+use dccache_protocol::ids::{Namespace, NodeId, Partition};
 use dccache_protocol::keys::{EntryKey, RecordId};
 use dccache_protocol::limits;
 use dccache_protocol::local::{Distrust, Reply, Unavailable};
@@ -19,7 +19,8 @@ use dccache_transport::bulk::{Patience, transfer_within};
 use dccache_transport::pool::Fault;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -52,6 +53,7 @@ pub(super) struct Seeker {
     pub(super) ring: Arc<Ring>,
     policy: Policy,
     memory: Semaphore,
+    unchecked: Unchecked,
 }
 
 /// One look-up: where it asks, how long it may take, and who hears that bulk bytes arrive.
@@ -74,7 +76,17 @@ impl<'a> Query<'a> {
 
 impl Seeker {
     pub(super) fn new(ring: Arc<Ring>, policy: Policy) -> Self {
-        Self { ring, policy, memory: Semaphore::new(MEMORY) }
+        Self { ring, policy, memory: Semaphore::new(MEMORY), unchecked: Unchecked::default() }
+    }
+
+    /// Notes in the log which node answered for one of `keys` last, after the contents of that answer were found to differ from what was signed; returns whether
+    /// it is known.
+    pub(super) fn blame(&self, keys: &[EntryKey]) -> bool {
+        let node = self.unchecked.take(keys);
+        if let Some(node) = node {
+            tracing::warn!(%node, reason = ?Distrust::Digest, "an entry is not accepted");
+        }
+        node.is_some()
     }
 
     /// Returns the ring that is asked.
@@ -174,10 +186,13 @@ impl Seeker {
         query: &Query<'_>,
     ) -> Sought<Box<Imported>> {
         let (key, alias) = (found.key, found.alias.map(|alias| alias.0));
-        let (stamp, bundle, _held) = match self.carried(owner, found.bundle, query).await {
+        let (stamp, bundle, held) = match self.carried(owner, found.bundle, query).await {
             Ok(carried) => carried,
             Err(reason) => return reason,
         };
+        // A second question would need the time of another transfer: who lies about so much is found out at once.
+        let contents = if held.is_some() { Contents::Checked } else { query.contents };
+        let query = &Query { contents, ..*query };
         let answered = Answered { key, alias: alias.as_deref(), stamp, bundle: &bundle };
         let verdict = match self.judge(&answered, keys, query) {
             Err(Verdict::UnknownSigner(_)) => {
@@ -188,7 +203,12 @@ impl Seeker {
             other => other,
         };
         match verdict {
-            Ok(imported) => Sought::Found(Box::new(imported)),
+            Ok(imported) => {
+                if contents == Contents::Unchecked {
+                    self.unchecked.note(key, owner.id);
+                }
+                Sought::Found(Box::new(imported))
+            }
             Err(verdict) => {
                 let reason = Distrust::from(verdict);
                 tracing::warn!(node = %owner.id, ?reason, "an entry is not accepted");
@@ -274,6 +294,29 @@ impl Seeker {
                 Err(Sought::Unavailable(Unavailable::TimedOut))
             }
         }
+    }
+}
+
+/// Answers that are remembered until their contents can have been looked at: more than compiles that run at once.
+const UNCHECKED_MAX: usize = 256;
+
+/// Who gave the latest answers whose contents the wrapper checks.
+#[derive(Debug, Default)]
+struct Unchecked(Mutex<VecDeque<(EntryKey, NodeId)>>);
+
+impl Unchecked {
+    fn note(&self, key: EntryKey, node: NodeId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() == UNCHECKED_MAX {
+            known.pop_front();
+        }
+        known.push_back((key, node));
+    }
+
+    fn take(&self, keys: &[EntryKey]) -> Option<NodeId> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = known.iter().rposition(|(key, _)| keys.contains(key))?;
+        known.remove(at).map(|(_, node)| node)
     }
 }
 

@@ -84,6 +84,9 @@ impl Agent {
             }
             Request::FindChecked { namespace, keys, budget_ms } => {
                 let query = Query::within(budget(budget_ms), &namespace, flowing);
+                if self.standing.seeker().is_ok_and(|seeker| seeker.blame(&keys)) {
+                    self.counters.distrusted.add();
+                }
                 return self.find(&keys, &Query { contents: Contents::Checked, ..query }).await;
             }
             Request::Suggestions { namespace, keys, budget_ms } => {

@@ -153,6 +153,9 @@ impl<B: AsRef<[u8]>> Guards<B> {
 
     /// Takes another stamp of each directory that has one by now and below which nothing appeared: settled at `now`, on a device whose stamps can be
     /// `trusted`. Returns how many looks that spares the next time.
+    ///
+    /// Where anything stands under the first part of a name, be it a directory or a link to nowhere, the name can come to life below that while this
+    /// directory's stamp stays, so the old one is kept.
     pub fn renew(
         &mut self,
         working_directory: &Path,
@@ -167,7 +170,8 @@ impl<B: AsRef<[u8]>> Guards<B> {
             if stamp.is_none() || stamp == guard.stamp {
                 continue;
             }
-            let still_absent = all_absent(&directory, &guard.names);
+            let still_absent =
+                guard.names.iter().all(|(name, _)| begins_with_nothing(&directory, name.as_ref()));
             if still_absent {
                 guard.stamp = stamp;
                 spared += guard.names.len();
@@ -179,6 +183,13 @@ impl<B: AsRef<[u8]>> Guards<B> {
 
 fn all_absent<B: AsRef<[u8]>>(directory: &Path, names: &[AbsentName<B>]) -> bool {
     names.iter().all(|(name, absence)| absence.holds(&place(directory, name.as_ref())))
+}
+
+/// Whether not even a link lies under the first part of a name.
+fn begins_with_nothing(directory: &Path, name: &[u8]) -> bool {
+    let first = name.split(|&byte| byte == b'/').next().unwrap_or(name);
+    let found = place(directory, first).symlink_metadata();
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 fn place(directory: &Path, name: &[u8]) -> PathBuf {
@@ -309,6 +320,26 @@ mod tests {
         fs::write(place.path().join("i/b.h"), "").unwrap();
         assert_eq!(guards.renew(place.path(), later(), |_| true), 0, "a name appeared");
         assert_eq!(guards.standing(place.path()), Standing::Broken);
+    }
+
+    #[test]
+    fn a_directory_below_which_a_name_can_come_to_life_is_not_trusted_again() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let nowhere = elsewhere.path().join("later");
+        let begins: [&dyn Fn(&Path); 2] = [&|place| fs::create_dir(place).unwrap(), &|place| {
+            std::os::unix::fs::symlink(&nowhere, place).unwrap()
+        }];
+        for begin in begins {
+            let place = tempfile::tempdir().unwrap();
+            let mut guards = over(&["sys/b.h", "c.h"], place.path(), later()).unwrap();
+            begin(&place.path().join("sys"));
+            assert_eq!(guards.standing(place.path()), Standing::Checked);
+            assert_eq!(guards.renew(place.path(), later(), |_| true), 0);
+            fs::create_dir_all(&nowhere).unwrap();
+            fs::write(place.path().join("sys/b.h"), "").unwrap();
+            assert_eq!(guards.standing(place.path()), Standing::Broken);
+            fs::remove_dir_all(&nowhere).unwrap();
+        }
     }
 
     #[test]

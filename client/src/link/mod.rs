@@ -108,8 +108,8 @@ impl<'a> Link<'a> {
             Answer::Found { key, lies, entry, .. } => {
                 Answer::Found { key, lies, entry, fault: Some(distrust_name(Distrust::Digest)) }
             }
-            Answer::Missed => Answer::Fault(distrust_name(Distrust::Digest)),
-            fault @ Answer::Fault(_) => fault,
+            // Whatever became of the second question, the answer to the first one was a lie.
+            Answer::Missed | Answer::Fault(_) => Answer::Fault(distrust_name(Distrust::Digest)),
         }
     }
 

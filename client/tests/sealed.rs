@@ -354,3 +354,26 @@ fn a_record_of_another_home_or_name_is_counted_and_one_of_another_version_is_not
         assert!(fs::read(&own).unwrap() != *bytes, "{what}: it is replaced");
     }
 }
+
+#[test]
+fn a_name_that_comes_to_life_below_what_appeared_before_is_noticed() {
+    let begins: [(&str, &dyn Fn(&Place)); 2] = [
+        ("a directory", &|place| fs::create_dir(place.file("first/sys")).unwrap()),
+        ("a link", &|place| symlink(place.file("later"), place.file("first/sys")).unwrap()),
+    ];
+    for (what, begin) in begins {
+        let place = Place::new();
+        fs::create_dir(place.file("first")).unwrap();
+        let names: Vec<String> = (0..40).map(|number| format!("sys/name{number}.h")).collect();
+        names.iter().for_each(|name| drop(place.write(&format!("second/{name}"), "\n")));
+        let text: String = names.iter().map(|name| format!("#include <{name}>\n")).collect();
+        place.write("a.c", text + "int a;\n");
+        let words = ["gcc", "-Ifirst", "-Isecond", "-c", "a.c", "-o", "a.o"];
+        warm(&place, &[LATER], &words);
+        begin(&place);
+        assert_eq!(counted(&place, &[LATER], &words), (1, 0), "{what}: {}", place.explain());
+        fs::create_dir_all(place.file("later")).unwrap();
+        place.write("first/sys/name7.h", "int from_the_first;\n");
+        assert_eq!(counted(&place, &[LATER], &words), (0, 1), "{what}: {}", place.explain());
+    }
+}

@@ -49,7 +49,11 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Record {
     let record = match store.side(Side::Sealed(name)) {
         Beside::Body(record) => record,
         Beside::Nothing => return Record::Nothing,
-        Beside::Damaged => return Record::Damaged,
+        Beside::Damaged => {
+            // Counted once, also where the command cannot be sealed again.
+            store.remove_side(Side::Sealed(name));
+            return Record::Damaged;
+        }
     };
     match Sealed::read_own(&record) {
         Ok(mut sealed) => match serve_by(home, &store, &sealed, directory) {

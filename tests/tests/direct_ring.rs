@@ -168,6 +168,44 @@ fn what_one_machine_found_by_its_text_the_next_one_finds_without_though_the_agen
     assert_served_directly(three, &words);
 }
 
+#[test]
+fn a_look_up_is_one_request_for_a_hit_and_two_for_a_miss() {
+    let ring = Ring::of(1);
+    let (one, two) = (ring.site("one"), ring.site("two"));
+    for site in [&one, &two] {
+        write_sources(site);
+    }
+    let words = words("gcc", &[]);
+    one.assert_as_without(&words, &OUTPUTS);
+    flush(&one);
+    warm(&two, &words);
+    flush(&two);
+    let counted = |look: &dyn Fn()| {
+        let before = ring.status(0, "finds");
+        look();
+        flush(&two);
+        ring.status(0, "finds") - before
+    };
+    // What the ring suggests comes with the bundle.
+    assert_eq!(counted(&|| drop(assert_served_directly(&two, &words))), 1);
+    // Its own manifest is there, and all the rest is gone: the key is asked for.
+    for file in dccache_tests::files_below(&two.state().join("objects")) {
+        if !file.file_name().unwrap().to_str().unwrap().starts_with("m-") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    assert_eq!(counted(&|| drop(assert_served_directly(&two, &words))), 1);
+    // A hit here asks nobody.
+    assert_eq!(counted(&|| two.assert_as_without(&words, &OUTPUTS)), 0);
+    // By what it reads, and by its text.
+    let misses = two.count("/misses");
+    two.write("include/b.h", "#pragma once\nstatic inline int twice(int x) { return 5 * x; }\n");
+    assert_eq!(counted(&|| two.assert_as_without(&words, &OUTPUTS)), 2);
+    let new = self::words("gcc", &["-O2"]);
+    assert_eq!(counted(&|| two.assert_as_without(&new, &OUTPUTS)), 2);
+    assert_eq!(two.count("/misses"), misses + 2);
+}
+
 /// The manifest key of a machine's only command, from the name of its file.
 fn manifest_of(site: &Site) -> ManifestKey {
     let files = dccache_tests::files_below(&site.state().join("objects"));

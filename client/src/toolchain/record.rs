@@ -101,6 +101,15 @@ pub(super) struct ToolchainRecord {
 impl ToolchainRecord {
     /// Returns the record's file below the home.
     pub(super) fn name(call: &Call<'_>, invocation: &Invocation) -> String {
+        Self::name_on(call, invocation, processor)
+    }
+
+    /// The same on a machine with such a processor, which is asked for only where it counts.
+    pub(super) fn name_on(
+        call: &Call<'_>,
+        invocation: &Invocation,
+        processor: impl FnOnce() -> Vec<u8>,
+    ) -> String {
         let mut hasher = blake3::Hasher::new();
         hash_driver(&mut hasher, call);
         hash_all(&mut hasher, [invocation.language.name().as_bytes()]);
@@ -241,6 +250,58 @@ mod tests {
         }
         assert_eq!(load(&home, "toolchains/a"), Some(driver));
         assert_eq!(load(&home, "toolchains/b"), Some(others));
+    }
+
+    /// A record and a driver's record of one file, and the record of a name that must be absent.
+    fn records(file: &ToolchainFile, absent: &Path) -> (ToolchainRecord, DriverRecord) {
+        let toolchain = ToolchainRecord {
+            files: vec![self::file("as"), file.clone()],
+            absent: vec![absent.as_os_str().as_bytes().to_vec()],
+            native: Vec::new(),
+            search: Vec::new(),
+            gnu_assembler: true,
+            configured: Ok(Configured::default()),
+        };
+        (toolchain, DriverRecord { driver: file.clone(), kind: 1 })
+    }
+
+    #[test]
+    fn a_record_stands_while_its_files_are_what_they_were_and_its_names_are_absent() {
+        let scratch = tempfile::tempdir().unwrap();
+        let home = Home::open(&scratch.path().join("home")).unwrap();
+        let (program, absent) = (scratch.path().join("cc1"), scratch.path().join("as"));
+        std::fs::write(&program, "one").unwrap();
+        let stamp = Stamp::of(&program).unwrap();
+        let path = program.as_os_str().as_bytes().to_vec();
+        let (mut toolchain, driver) = records(&ToolchainFile { path, stamp, ..file("cc1") }, &absent);
+        toolchain.files.remove(0);
+        save(&home, "toolchains/a", &toolchain);
+        save(&home, "toolchains/b", &driver);
+        let stand = || {
+            let driver = DriverRecord::load(&home, "toolchains/b").is_some();
+            [ToolchainRecord::load(&home, "toolchains/a").is_some(), driver]
+        };
+        assert_eq!(stand(), [true, true]);
+        std::os::unix::fs::symlink("nowhere", &absent).unwrap();
+        assert_eq!(stand(), [false, true], "a link to nowhere can lead somewhere at any time");
+        std::fs::remove_file(&absent).unwrap();
+        assert_eq!(stand(), [true, true]);
+        std::fs::write(&program, "other").unwrap();
+        assert_eq!(stand(), [false, false]);
+    }
+
+    #[test]
+    fn a_record_of_a_file_that_can_still_change_unseen_is_not_kept() {
+        let scratch = tempfile::tempdir().unwrap();
+        let home = Home::open(&scratch.path().join("home")).unwrap();
+        let young = Stamp { ctime: i64::MAX, ..file("cc1").stamp };
+        for (stamp, kept) in [(young, false), (file("cc1").stamp, true)] {
+            let (toolchain, driver) = records(&ToolchainFile { stamp, ..file("cc1") }, Path::new("/absent"));
+            toolchain.save(&home, "toolchains/a");
+            driver.save(&home, "toolchains/b");
+            let toolchain = load::<ToolchainRecord>(&home, "toolchains/a").is_some();
+            assert_eq!((toolchain, load::<DriverRecord>(&home, "toolchains/b").is_some()), (kept, kept));
+        }
     }
 
     proptest::proptest! {

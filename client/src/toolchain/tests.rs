@@ -195,3 +195,37 @@ fn directories_of_headers_are_those_of_this_call_without_its_own() {
         assert_eq!(search(&["-nostdinc"]), Vec::<Vec<u8>>::new(), "{name}");
     }
 }
+
+#[test]
+fn what_native_stands_for_is_asked_anew_on_another_processor() {
+    let machine = Machine::new();
+    let directory = machine.place.path();
+    let compiler = Compiler { program: "/usr/bin/gcc".into(), name: "gcc".into(), passed: Vec::new() };
+    let named = |option: &str, processor: &str| {
+        let argv = ["cc", option, "-c", "a.cpp"].map(|word| word.as_bytes().to_vec());
+        let command = Command {
+            kind: CompilerKind::Gcc,
+            argv: &argv,
+            environment: &[],
+            working_directory: directory.as_os_str().as_bytes(),
+            plugins: Default::default(),
+        };
+        let Plan::Compile(invocation) = Plan::of(&command, &Disk::new(directory)) else {
+            panic!("a compile")
+        };
+        let call = Call {
+            home: Some(&machine.home),
+            compiler: &compiler,
+            environment: &[],
+            working_directory: directory,
+            check: &CompilerCheck::Content,
+            temporary_dir: None,
+        };
+        ToolchainRecord::name_on(&call, &invocation, || processor.as_bytes().to_vec())
+    };
+    for option in ["-march=native", "-mtune=native", "-mcpu=native"] {
+        assert_ne!(named(option, "one"), named(option, "another"), "{option}");
+        assert_eq!(named(option, "one"), named(option, "one"), "{option}");
+    }
+    assert_eq!(named("-march=x86-64", "one"), named("-march=x86-64", "another"));
+}

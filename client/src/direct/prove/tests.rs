@@ -280,3 +280,26 @@ fn whatever_appears_under_a_name_that_is_not_probed_changes_nothing() {
     println!("{proved} trees proved, {appeared} headers appeared, {probed} names were probed");
     assert!(proved > 10 && appeared > 80 && probed > 40);
 }
+
+#[test]
+fn a_name_that_is_neither_a_file_nor_free_proves_nothing_however_it_is_looked_for() {
+    // A link to itself. What is behind it for the compiler is not for a cache to guess, even where the directive may not be evaluated.
+    let ways = [
+        "#ifdef NO\n#include <b.h>\n#endif\n",
+        "#ifdef NO\n#include_next <b.h>\n#endif\n",
+        "#ifdef NO\n#if __has_include(<b.h>)\n#endif\n#endif\n",
+        "#ifdef NO\n#if __has_include_next(<b.h>)\n#endif\n#endif\n",
+    ];
+    for ((_, compiler), way) in compilers().into_iter().flat_map(|found| ways.map(|way| (found.clone(), way)))
+    {
+        let case = Case::new(compiler);
+        case.tree.write(b"x.c", b"#include <a.h>\n");
+        case.tree.write(b"i/a.h", way.as_bytes());
+        assert!(case.prove().is_ok(), "{compiler}: {way}");
+        let tree = case.tree.path();
+        let link = Path::new(OsStr::from_bytes(&tree)).join("s/b.h");
+        std::os::unix::fs::symlink("b.h", &link).unwrap();
+        assert_eq!(case.prove(), Err(Unexplained(b"s/b.h".to_vec())), "{compiler}: {way}");
+        assert_eq!(case.prove_listed(), Err(Unexplained(b"s/b.h".to_vec())), "{compiler}: {way}");
+    }
+}

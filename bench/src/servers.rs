@@ -30,7 +30,7 @@ impl Redis {
         Self::spawn(Command::new(program), directory, |port| vec!["--port".into(), port])
     }
 
-    /// Starts one that speaks only TLS and writes as DESIGN's comparison asks: a log that is synced every second. `command` is Redis, or what
+    /// Starts one that speaks only TLS and writes as the comparison asks: a log that is synced every second. `command` is Redis, or what
     /// starts it (`taskset`).
     pub(crate) fn start_tls(command: Command, directory: &Path, pem: &Pem) -> anyhow::Result<Self> {
         let (certificate, key) = (pem.certificate.display().to_string(), pem.key.display().to_string());

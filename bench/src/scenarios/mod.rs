@@ -32,7 +32,7 @@ pub(crate) struct Rounds {
 /// How far curves and builds go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// As DESIGN's budgets ask.
+    /// As far as the budgets ask.
     Full,
     /// Only so far that every scenario is seen to work.
     Quick,

@@ -69,7 +69,10 @@ pub enum Standing {
     /// Every stamp is as it was.
     Unchanged,
     /// Some stamp is another one, or was none; no name has appeared.
-    Checked,
+    Checked {
+        /// How many names were looked at for that.
+        looks: usize,
+    },
     /// A name has appeared.
     Broken,
 }
@@ -137,7 +140,7 @@ impl<B: AsRef<[u8]>> Guards<B> {
         if !all_absent(working_directory, &self.singles) {
             return Standing::Broken;
         }
-        let mut standing = Standing::Unchanged;
+        let mut looks = None;
         for guard in &self.guards {
             let directory = place(working_directory, guard.directory.as_ref());
             if guard.stamp.is_some() && Stamp::of(&directory) == guard.stamp {
@@ -146,9 +149,9 @@ impl<B: AsRef<[u8]>> Guards<B> {
             if !all_absent(&directory, &guard.names) {
                 return Standing::Broken;
             }
-            standing = Standing::Checked;
+            looks = Some(looks.unwrap_or(0) + guard.names.len());
         }
-        standing
+        looks.map_or(Standing::Unchanged, |looks| Standing::Checked { looks })
     }
 
     /// Takes another stamp of each directory that has one by now and below which nothing appeared: settled at `now`, on a device whose stamps can be
@@ -261,7 +264,7 @@ mod tests {
             fs::create_dir(place.path().join("i")).unwrap();
             let guards = over(&["i/b.h", "i/no/c.h"], place.path(), later()).unwrap();
             fs::write(place.path().join("i/other.h"), "").unwrap();
-            assert_eq!(guards.standing(place.path()), Standing::Checked);
+            assert!(matches!(guards.standing(place.path()), Standing::Checked { .. }));
             let file = place.path().join(appears);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();
@@ -314,7 +317,7 @@ mod tests {
         fs::write(place.path().join("i/other.h"), "").unwrap();
         assert_eq!(guards.renew(place.path(), SystemTime::now(), |_| true), 0, "it is young");
         assert_eq!(guards.renew(place.path(), later(), |_| false), 0, "its stamps mean nothing");
-        assert_eq!(guards.standing(place.path()), Standing::Checked);
+        assert!(matches!(guards.standing(place.path()), Standing::Checked { .. }));
         assert_eq!(guards.renew(place.path(), later(), |_| true), 2);
         assert_eq!(guards.standing(place.path()), Standing::Unchanged);
         fs::write(place.path().join("i/b.h"), "").unwrap();
@@ -333,7 +336,7 @@ mod tests {
             let place = tempfile::tempdir().unwrap();
             let mut guards = over(&["sys/b.h", "c.h"], place.path(), later()).unwrap();
             begin(&place.path().join("sys"));
-            assert_eq!(guards.standing(place.path()), Standing::Checked);
+            assert!(matches!(guards.standing(place.path()), Standing::Checked { .. }));
             assert_eq!(guards.renew(place.path(), later(), |_| true), 0);
             fs::create_dir_all(&nowhere).unwrap();
             fs::write(place.path().join("sys/b.h"), "").unwrap();
@@ -347,7 +350,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let guards = over(&["a.h"], place.path(), SystemTime::now()).unwrap();
         assert_eq!(guards.guards[0].stamp, None);
-        assert_eq!(guards.standing(place.path()), Standing::Checked);
+        assert!(matches!(guards.standing(place.path()), Standing::Checked { .. }));
         fs::write(place.path().join("a.h"), "").unwrap();
         assert_eq!(guards.standing(place.path()), Standing::Broken);
     }

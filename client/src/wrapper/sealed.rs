@@ -57,7 +57,7 @@ pub(super) fn serve(home: &Home, name: SealedName, directory: &Path) -> Record {
     };
     match Sealed::read_own(&record) {
         Ok(mut sealed) => match serve_by(home, &store, &sealed, directory) {
-            Some(Standing::Checked) => {
+            Some(Standing::Checked { looks }) if looks >= RENEWED_MIN => {
                 renew(&store, name, &mut sealed, directory);
                 Record::Served(0)
             }

@@ -20,6 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -211,7 +212,14 @@ fn write_beside(output: &Path, directory: Option<&Path>, suffix: &str, text: &st
         fs::create_dir_all(parent)?;
     }
     file.as_mut_os_string().push(suffix);
-    fs::write(file, text)
+    // Under a name that anybody can guess may lie what would hang a compile, or lead to a file of somebody else.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let mut file = File::options().write(true).create(true).truncate(false).custom_flags(flags).open(file)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())
 }
 
 /// Returns a duration in whole µs.

@@ -1,0 +1,87 @@
+//! `dccache explain` where things are odd: damaged entries, dates, pipes, and names that nobody would choose.
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use support::{DCCACHE, Place, text};
+
+/// Compiles and explains.
+struct Explained(Place);
+
+const HEADER: &str = "/* width */\n#define WIDTH 2\n";
+
+const WIDER: &str = "/* width */\n#define WIDTH 3\n";
+
+const CALL: [&str; 6] = ["gcc", "-Iinclude", "-c", "a.c", "-o", "a.o"];
+
+impl Explained {
+    /// A place with a source that includes a header of the project.
+    fn new() -> Self {
+        let place = Self(Place::new());
+        place.0.write("include/width.h", HEADER);
+        place.0.write("a.c", "#include \"width.h\"\nint f(void) { return WIDTH; }\n");
+        place
+    }
+
+    fn compile(&self, variables: &[(&str, &str)], words: &[&str]) {
+        let output = self.0.command(DCCACHE).args(words).envs(variables.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+    }
+
+    fn json_under(&self, variables: &[(&str, &str)], words: &[&str]) -> Value {
+        let mut command = self.0.command(DCCACHE);
+        let output = command.args(["explain", "--json"]).args(words).envs(variables.iter().copied());
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn json(&self) -> Value {
+        self.json_under(&[], &[])
+    }
+
+    fn said(&self, words: &[&str]) -> String {
+        text(&self.0.run(&[&["explain"], words].concat()).stdout)
+    }
+
+    /// Kind, subject, was and now of the first cause of the last compile.
+    fn cause(&self) -> [String; 4] {
+        first_cause(&self.json())
+    }
+}
+
+fn first_cause(told: &Value) -> [String; 4] {
+    assert_eq!(told["result"], "miss", "{told:#}");
+    ["kind", "what", "was", "now"].map(|name| {
+        let value = &told["causes"][0][name];
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    })
+}
+
+fn make_fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_debug_log_hangs_on_no_pipe_and_follows_no_link() {
+    let place = Explained::new();
+    let [log, inputs] = ["a.o.dccache-log", "a.o.dccache-inputs"].map(|name| place.0.file(name));
+    make_fifo(&log);
+    let other = place.0.write("other", "of somebody else");
+    symlink(&other, &inputs).unwrap();
+    place.compile(&[("DCCACHE_DEBUG", "1")], &CALL);
+    assert_eq!(fs::read_to_string(other).unwrap(), "of somebody else");
+    assert!(place.0.file("a.o").is_file() && inputs.is_symlink());
+    for name in [&log, &inputs] {
+        fs::remove_file(name).unwrap();
+    }
+    fs::write(&log, vec![b'x'; 100_000]).unwrap();
+    place.compile(&[("DCCACHE_DEBUG", "1")], &CALL);
+    let written = fs::read_to_string(log).unwrap();
+    assert!(written.starts_with("compile ") && !written.contains("xxx") && inputs.is_file(), "{written}");
+}

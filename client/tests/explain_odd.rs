@@ -85,3 +85,15 @@ fn a_debug_log_hangs_on_no_pipe_and_follows_no_link() {
     let written = fs::read_to_string(log).unwrap();
     assert!(written.starts_with("compile ") && !written.contains("xxx") && inputs.is_file(), "{written}");
 }
+
+#[test]
+fn a_header_that_is_a_pipe_by_now_is_explained_without_being_read() {
+    let place = Explained::new();
+    place.compile(&[], &CALL);
+    place.0.write("include/width.h", WIDER);
+    place.compile(&[], &CALL);
+    fs::remove_file(place.0.file("include/width.h")).unwrap();
+    make_fifo(&place.0.file("include/width.h"));
+    // Both texts are kept, so the answer is the same.
+    assert_eq!(place.cause(), ["input", "include/width.h", "#define WIDTH 2", "#define WIDTH 3"]);
+}

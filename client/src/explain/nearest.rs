@@ -6,6 +6,7 @@ use super::record::{Record, Sharing};
 use super::{fields, texts};
 use crate::cpp::FileFacts;
 use crate::direct::manifest::opened;
+use crate::direct::observe::read_regular;
 use crate::home::Home;
 use crate::stats::{Event, TEXT_MAX, Verdict};
 use crate::store::{Beside, Side, Store};
@@ -15,6 +16,7 @@ use dccache_protocol::keys::RootPath;
 use dccache_protocol::manifest::{Manifest, Suggestion};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// What is known of earlier compiles.
 #[derive(Debug)]
@@ -172,7 +174,7 @@ impl Known<'_> {
     /// Names the first line in which a file differs.
     fn content(&self, root: &[u8], what: String, changed: &Changed) -> Cause {
         let cause = Cause::new(Kind::Input, what);
-        let there = std::fs::read(OsStr::from_bytes(&opened(root, &changed.path))).unwrap_or_default();
+        let there = read_now(&opened(root, &changed.path));
         let text = |digest: Digest| {
             if Digest::of(&there) == digest { Some(there.clone()) } else { texts::get(self.home, &digest) }
         };
@@ -186,6 +188,15 @@ impl Known<'_> {
             (None, _) => cause.noted("what it held before is not known"),
             (Some(_), None) => cause.noted("it has changed since"),
         }
+    }
+}
+
+/// Reads a file as it is now; nothing where a pipe or something else lies there.
+fn read_now(path: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    match read_regular(Path::new(OsStr::from_bytes(path)), &mut content) {
+        Some(_) => content,
+        None => Vec::new(),
     }
 }
 

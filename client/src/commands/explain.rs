@@ -71,7 +71,7 @@ pub(super) fn run(command: &ExplainCommand) -> i32 {
         return 1;
     }
     let records = read(&home, now_ms());
-    let known = Known { home: &home, records: &records };
+    let known = Known::new(&home, &records);
     let directory = std::env::current_dir().unwrap_or_default();
     let what = command.what.as_deref().filter(|what| *what != "last");
     if command.build {
@@ -112,7 +112,7 @@ fn explain_call(command: &ExplainCommand, home: &Home, events: &[Event]) -> i32 
         Err(code) => return code,
     };
     let records = read(home, now_ms());
-    let known = Known { home, records: &records };
+    let known = Known::new(home, &records);
     let event = &foreseen.event;
     let signer = |event: &Event| event.signer.map(|id| signer_name(home, &id));
     let now_causes = causes_of(&known, event, foreseen.record.as_ref());

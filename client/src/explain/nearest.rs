@@ -12,8 +12,9 @@ use crate::stats::{Event, TEXT_MAX, Verdict};
 use crate::store::{Beside, Side, Store};
 use dccache_protocol::codec::Format;
 use dccache_protocol::digest::Digest;
-use dccache_protocol::keys::RootPath;
+use dccache_protocol::keys::{ManifestKey, RootPath};
 use dccache_protocol::manifest::{Manifest, Suggestion};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -22,15 +23,20 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Known<'a> {
     /// Where texts, toolchains and the store lie.
-    pub home: &'a Home,
+    home: &'a Home,
     /// Records, oldest first.
-    pub records: &'a [Record],
+    records: &'a [Record],
+    /// Those that were stored, by the name of their source: a build has thousands of misses to hold against thousands of records.
+    by_name: HashMap<&'a [u8], Vec<&'a Record>>,
+    /// All, by the manifest of their command.
+    by_manifest: HashMap<ManifestKey, Vec<&'a Record>>,
 }
 
 /// Lists why a compile was not served, the most telling first; empty for one that was, or that was never looked up.
 pub fn causes(known: &Known<'_>, event: &Event) -> Vec<Cause> {
-    let own = |record: &&Record| record.is_of(event);
-    causes_of(known, event, known.records.iter().rev().find(own))
+    let first = known.records.partition_point(|record| record.at_ms < event.at_ms);
+    let of_then = known.records[first..].iter().take_while(|record| record.at_ms == event.at_ms);
+    causes_of(known, event, of_then.filter(|record| record.is_of(event)).last())
 }
 
 /// As [`causes`], for a compile of which it is known what it is made of.
@@ -82,16 +88,29 @@ impl Record {
     }
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    /// Puts records in order, which lie there oldest first; texts, toolchains and the store lie in `home`.
+    pub fn new(home: &'a Home, records: &'a [Record]) -> Self {
+        let mut known = Self { home, records, by_name: HashMap::new(), by_manifest: HashMap::new() };
+        for record in records {
+            if record.key.is_some() {
+                known.by_name.entry(record.source_name()).or_default().push(record);
+            }
+            if let Some(manifest) = record.manifest {
+                known.by_manifest.entry(manifest).or_default().push(record);
+            }
+        }
+        known
+    }
+
     /// Lists what differs between a compile and the nearest one before it.
     pub fn explain(&self, record: &Record) -> Vec<Cause> {
         if let Some(found) = &record.compared {
             return self.of_same_command(record, found);
         }
-        let before = self.records.iter().filter(|other| other.at_ms < record.at_ms && other.key.is_some());
-        let alike = before.filter(|other| other.source_name() == record.source_name());
-        // The last of equals is the newest.
-        let nearest = alike.rev().min_by_key(|other| fields::distance(other, record));
+        let alike = before(self.by_name.get(record.source_name()), record);
+        // The first of equals is taken, so the newest.
+        let nearest = alike.iter().rev().min_by_key(|other| fields::distance(other, record));
         match nearest {
             Some(nearest) => self.between(nearest, record),
             None => vec![Cause::new(Kind::New, "")],
@@ -113,8 +132,8 @@ impl Known<'_> {
 
     /// The same command on the same files.
     fn gone(&self, record: &Record) -> Cause {
-        let own = |other: &&Record| other.manifest == record.manifest && other.at_ms < record.at_ms;
-        match self.records.iter().rev().find(own) {
+        let alike = record.manifest.and_then(|manifest| self.by_manifest.get(&manifest));
+        match before(alike, record).last() {
             Some(before) if before.key.is_none() => {
                 Cause::new(Kind::New, "").noted("it was compiled before and not stored")
             }
@@ -191,6 +210,12 @@ impl Known<'_> {
     }
 }
 
+/// Returns those of records, oldest first, that are older than another one.
+fn before<'r, 'a>(records: Option<&'r Vec<&'a Record>>, than: &Record) -> &'r [&'a Record] {
+    let records = records.map_or(&[][..], Vec::as_slice);
+    &records[..records.partition_point(|record| record.at_ms < than.at_ms)]
+}
+
 /// Reads a file as it is now; nothing where a pipe or something else lies there.
 fn read_now(path: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
@@ -210,4 +235,51 @@ fn directory(was: &Record, now: &Record) -> Option<Cause> {
         (Sharing::Free, Sharing::Free) => return None,
     };
     (before != after).then(|| Cause::new(Kind::Directory, "").changed(shown(before), shown(after)).noted(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dccache_protocol::keys::{DirectKey, EntryKey, KeyField};
+
+    fn record(at_ms: u64, source: &str, argument: &str) -> Record {
+        let key = Digest::of(&at_ms.to_le_bytes());
+        Record {
+            at_ms,
+            directory: b"/r".to_vec(),
+            root: b"/r".to_vec(),
+            source: source.as_bytes().to_vec(),
+            output: b"a.o".to_vec(),
+            fields: vec![KeyField { tag: 11, items: vec![argument.as_bytes().to_vec()] }],
+            sharing: Sharing::Free,
+            manifest: Some(ManifestKey::from_digest(Digest::of(argument.as_bytes()))),
+            key: Some(EntryKey::Direct(DirectKey::from_digest(key))),
+            compared: None,
+        }
+    }
+
+    #[test]
+    fn only_what_was_stored_before_of_a_source_of_that_name_is_near() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(place.path()).unwrap();
+        let records = [
+            record(1, "a.c", "-O1"),
+            record(2, "b.c", "-O2"),
+            record(3, "x/a.c", "-O2"),
+            Record { key: None, ..record(4, "a.c", "-O3") },
+            record(5, "a.c", "-Os"),
+            record(6, "a.c", "-O3"),
+        ];
+        let known = Known::new(&home, &records);
+        let was = |of: &Record| known.explain(of).remove(0).was;
+        // Its own record and later ones do not count; of equals, the newest does.
+        assert_eq!(was(&records[4]), Some("-O2".to_owned()));
+        assert_eq!(was(&records[5]), Some("-Os".to_owned()));
+        assert_eq!(known.explain(&records[0])[0].kind, Kind::New);
+        assert_eq!(known.explain(&record(9, "c.c", "-O1"))[0].kind, Kind::New);
+        let same = Record { compared: Some(Differences::default()), ..record(7, "a.c", "-O3") };
+        assert_eq!(known.explain(&same)[0].kind, Kind::Evicted);
+        let same = Record { at_ms: 6, ..same };
+        assert_eq!(known.explain(&same)[0].kind, Kind::New, "it was compiled before and not stored");
+    }
 }

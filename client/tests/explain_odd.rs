@@ -97,3 +97,13 @@ fn a_header_that_is_a_pipe_by_now_is_explained_without_being_read() {
     // Both texts are kept, so the answer is the same.
     assert_eq!(place.cause(), ["input", "include/width.h", "#define WIDTH 2", "#define WIDTH 3"]);
 }
+
+#[test]
+fn an_option_less_is_nearer_than_another_one_in_its_place() {
+    let place = Explained::new();
+    place.0.write("a.c", "int f(void) { return LEVEL; }\n");
+    for more in [&["-DLEVEL=1", "-Wall"][..], &["-DLEVEL=2"], &["-DLEVEL=1"]] {
+        place.compile(&[], &[&CALL[..], more].concat());
+    }
+    assert_eq!(place.cause(), ["argument", "", "-Wall", "null"]);
+}

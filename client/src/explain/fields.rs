@@ -12,11 +12,11 @@ use std::path::Path;
 const OF_COMMAND: [&str; 7] =
     ["source", "output", "language", "driver", "dependency mode", "colour", "working directory"];
 
-/// How far two commands are apart: the number of items that differ; equals in the same place are nearer.
+/// How far two commands are apart: the number of items that only one of them has; equals in the same place are nearer.
 pub(super) fn distance(was: &Record, now: &Record) -> (usize, bool, bool) {
     let count = now.fields.iter().map(|field| {
         let [gone, new] = apart(was.field(field.name()), &field.items);
-        gone.len().max(new.len())
+        gone.len() + new.len()
     });
     (count.sum(), was.root != now.root, was.output != now.output)
 }

@@ -107,3 +107,18 @@ fn an_option_less_is_nearer_than_another_one_in_its_place() {
     }
     assert_eq!(place.cause(), ["argument", "", "-Wall", "null"]);
 }
+
+#[test]
+fn of_two_that_are_as_near_the_newer_one_is_what_was_there() {
+    let place = Explained::new();
+    let include = format!("-I{}", place.0.file("include").display());
+    place.0.write("a.c", "#include \"width.h\"\nconst char *f(void) { return width(); }\n");
+    let line = |value: &str| format!("static inline const char *width(void) {{ return {value}; }}");
+    // The second one shows where it lies: its command is known by another manifest.
+    for value in ["\"1\"", "__FILE__", "\"3\""] {
+        place.0.write("include/width.h", line(value));
+        place.compile(&[], &["gcc", &include, "-c", "a.c"]);
+    }
+    let [kind, _, was, now] = place.cause();
+    assert_eq!([kind, was, now], ["input".to_owned(), line("__FILE__"), line("\"3\"")]);
+}

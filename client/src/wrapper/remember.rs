@@ -14,6 +14,7 @@ use dccache_protocol::codec::Format;
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::{EntryKey, KeyField, RootPath};
 use dccache_protocol::manifest::Manifest;
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -108,6 +109,8 @@ impl Setting<'_> {
         let Some(direct) = direct else { return };
         let read = |key| Manifest::from_bytes(&store.side(Side::Manifest(key)).body()?).ok();
         direct.suggested = direct.keys.all().filter_map(read).flat_map(|found| found.suggestions).collect();
+        // Two manifests may say something, each its newest first.
+        direct.suggested.sort_by_key(|suggestion| Reverse(suggestion.received));
     }
 
     /// Lists what the keys of this command are made of.

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use support::ccache::Switched;
 use support::{DCCACHE, Place, text};
 
 /// Compiles and explains.
@@ -121,4 +122,36 @@ fn of_two_that_are_as_near_the_newer_one_is_what_was_there() {
     }
     let [kind, _, was, now] = place.cause();
     assert_eq!([kind, was, now], ["input".to_owned(), line("__FILE__"), line("\"3\"")]);
+}
+
+#[test]
+fn the_first_edit_after_a_hit_from_elsewhere_is_named_with_its_line() {
+    let switched = Switched::new();
+    let place = &switched.place;
+    for number in 0..40 {
+        place.write(&format!("h{number:02}.h"), format!("#define H{number} 0\n"));
+    }
+    let includes: String = (0..40).map(|number| format!("#include \"h{number:02}.h\"\n")).collect();
+    place.write("a.c", format!("{includes}int a = 1;\n"));
+    let storage = format!("file:{}", place.root().join("shared").display());
+    let user = |name: &str| place.root().join(name).to_str().unwrap().to_owned();
+    let compile = |user: &str| {
+        switched.said(&[("CCACHE_DIR", user), ("CCACHE_REMOTE_STORAGE", &storage)], &["gcc", "-c", "a.c"]);
+    };
+    let explained = |user: &str| {
+        let output = place.command(DCCACHE).args(["explain", "--json"]).env("DCCACHE_DIR", user).output();
+        serde_json::from_slice::<Value>(&output.unwrap().stdout).unwrap()
+    };
+    let [one, two] = [user("one"), user("two")];
+    compile(&one);
+    compile(&two);
+    let hit = explained(&two);
+    assert_eq!([&hit["result"], &hit["from"]], ["hit", "shared"], "{hit:#}");
+    let texts = fs::read_dir(place.root().join("two/explain/texts")).unwrap();
+    let texts = texts.map(|shard| fs::read_dir(shard.unwrap().path()).unwrap().count());
+    assert_eq!(texts.sum::<usize>(), 32, "no more than a hit may cost");
+    // The source is the first of them.
+    place.write("a.c", format!("{includes}int a = 2;\n"));
+    compile(&two);
+    assert_eq!(first_cause(&explained(&two)), ["input", "a.c", "int a = 1;", "int a = 2;"]);
 }

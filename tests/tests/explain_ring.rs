@@ -38,13 +38,13 @@ fn a_hit_from_the_ring_names_its_signer_and_so_does_the_local_one_after_it() {
     assert_eq!([&local["from"], &local["signer"]], [&Value::from("local"), &ring_hit["signer"]]);
     let text = two.run(&["explain", "a.o"]).stdout;
     assert!(text.lines().any(|line| line.starts_with("signed by") && line.contains(signer)), "{text}");
-    // What it read is known from the hit alone; its old text is not, and that is said.
+    // What it read, and its old text, are known from the hit alone.
     two.write("include/width.h", "#define WIDTH 3\n");
     assert_eq!(two.ours(&WORDS, &["a.o"]).code, Some(0));
     let miss = explained(&two);
     let cause = &miss["causes"][0];
     assert_eq!([&cause["kind"], &cause["what"]], ["input", "include/width.h"], "{miss:#}");
-    assert!(cause["note"].as_str().unwrap().contains("not known"), "{miss:#}");
+    assert_eq!([&cause["was"], &cause["now"]], ["#define WIDTH 2", "#define WIDTH 3"], "{miss:#}");
 }
 
 #[test]

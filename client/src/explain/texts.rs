@@ -11,7 +11,7 @@ use std::fs;
 use std::time::SystemTime;
 
 /// Largest text that is kept, in bytes: nearly all sources and headers that people write are smaller.
-const TEXT_MAX: usize = 256 << 10;
+pub(crate) const TEXT_MAX: usize = 256 << 10;
 
 /// Most bytes of one of the 16 shards; 32 MiB in all, about 10,000 texts.
 const SHARD_BYTES_MAX: u64 = 2 << 20;
@@ -30,10 +30,15 @@ fn name_of(digest: &Digest) -> String {
     format!("explain/texts/{}/{text}", &text[..1])
 }
 
+/// Tells whether something is kept under a digest.
+pub(crate) fn is_kept(home: &Home, digest: &Digest) -> bool {
+    home.open_file(&name_of(digest), OFlags::PATH).is_ok()
+}
+
 /// Keeps a text under its digest, unless it is there. What cannot be written is not there.
 pub(crate) fn keep(home: &Home, digest: &Digest, text: &[u8]) {
     let name = name_of(digest);
-    if text.len() > TEXT_MAX || home.open_file(&name, OFlags::PATH).is_ok() {
+    if text.len() > TEXT_MAX || is_kept(home, digest) {
         return;
     }
     let Ok(packed) = zstd::bulk::compress(text, LEVEL) else { return };

@@ -6,20 +6,32 @@ use super::direct::{Direct, DirectHit};
 use super::learn::Learned;
 use super::lookup::Known;
 use super::setting::{Setting, Tally};
-use crate::direct::manifest::Footprint;
+use crate::direct::manifest::{Footprint, opened};
+use crate::direct::observe::read_regular;
 use crate::explain::{Differences, Read, Record, Sharing, texts, toolchains};
 use crate::keying::{Ingredients, Takes, command_fields};
 use crate::store::{Side, Store};
+use crate::toolchain::Stamp;
 use dccache_protocol::codec::Format;
 use dccache_protocol::digest::Digest;
 use dccache_protocol::keys::{EntryKey, KeyField, RootPath};
 use dccache_protocol::manifest::Manifest;
 use std::cmp::Reverse;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Most suggestions of a command that a compile is held against: the newest ones, which are the nearest.
 const COMPARED_MAX: usize = 4;
+
+/// Most files of a project whose texts are kept after a hit from elsewhere: each is read, packed and written, once for each content.
+const FOUND_FILES_MAX: usize = 32;
+
+/// Most bytes of them.
+const FOUND_BYTES_MAX: u64 = 1 << 20;
+
+/// Most files that are looked for among what is kept, with one access each.
+const FOUND_LOOKED_MAX: usize = 256;
 
 /// What is there of a compile after it was stored.
 #[derive(Debug, Default)]
@@ -77,6 +89,9 @@ impl Setting<'_> {
         let shared = Some(hit.manifest) == direct.keys.free;
         let outcome = Outcome { key: Some(hit.key), shared, read: Some(&hit.footprint) };
         self.remember(Some(direct), None, outcome, tally);
+        if self.config.stats && !self.config.read_only {
+            self.keep_found_texts(&hit.footprint);
+        }
     }
 
     /// Says what a compile is made of; `None` where nobody has looked at it.
@@ -165,6 +180,30 @@ impl Setting<'_> {
             let content = input.content.as_deref().filter(|_| matches!(path, RootPath::Root(_)));
             if let Some(content) = content {
                 texts::keep(self.home, &input.digest, content);
+            }
+        }
+    }
+
+    /// Keeps the texts of what a hit from elsewhere read of the project, as it lies on this disk, so that the first edit after it is named: of the
+    /// source first, and never so much that the hit would be slow. What is left over is kept at a later hit.
+    fn keep_found_texts(&self, read: &Footprint) {
+        let source = self.hung(&self.invocation.source);
+        let own = read.inputs.iter().filter(|(path, _)| matches!(path, RootPath::Root(_)));
+        let (first, others): (Vec<_>, Vec<_>) = own.partition(|(path, _)| *path == source);
+        let looked_at = first.into_iter().chain(others).take(FOUND_LOOKED_MAX);
+        let new = looked_at.filter(|(_, digest)| !texts::is_kept(self.home, digest));
+        let mut left = FOUND_BYTES_MAX;
+        for (path, digest) in new.take(FOUND_FILES_MAX) {
+            let path = opened(&self.root, path);
+            let path = Path::new(OsStr::from_bytes(&path));
+            let size = Stamp::of(path).map_or(u64::MAX, |stamp| stamp.size);
+            if size > left.min(texts::TEXT_MAX as u64) {
+                continue;
+            }
+            left -= size;
+            let mut content = Vec::new();
+            if read_regular(path, &mut content).is_some() && Digest::of(&content) == *digest {
+                texts::keep(self.home, digest, &content);
             }
         }
     }

@@ -155,3 +155,30 @@ fn the_first_edit_after_a_hit_from_elsewhere_is_named_with_its_line() {
     compile(&two);
     assert_eq!(first_cause(&explained(&two)), ["input", "a.c", "int a = 1;", "int a = 2;"]);
 }
+
+#[test]
+fn the_variable_behind_a_date_is_named_and_so_is_an_edit_beside_it() {
+    let place = Explained::new();
+    let source = |value: u32| format!("const char *day = __DATE__;\nint value = {value};\n");
+    place.0.write("a.c", source(1));
+    let compile = |epoch: Option<&str>| {
+        let variable = epoch.map(|epoch| ("SOURCE_DATE_EPOCH", epoch));
+        place.compile(variable.as_slice(), &CALL);
+    };
+    let [early, late] = ["1000000000", "1100000000"];
+    compile(None);
+    compile(Some(early));
+    assert_eq!(place.cause(), ["environment", "SOURCE_DATE_EPOCH", "null", early]);
+    compile(Some(late));
+    assert_eq!(place.cause(), ["environment", "SOURCE_DATE_EPOCH", early, late]);
+    place.0.write("a.c", source(2));
+    compile(Some(late));
+    assert_eq!(place.cause(), ["input", "a.c", "int value = 1;", "int value = 2;"]);
+    // The same of a call that is not made.
+    let ask = |epoch: &str| {
+        place.json_under(&[("SOURCE_DATE_EPOCH", epoch)], &[&["--"], &CALL[..]].concat())["now"].clone()
+    };
+    assert_eq!(first_cause(&ask("1200000000"))[1..3], ["SOURCE_DATE_EPOCH", late]);
+    place.0.write("a.c", source(3));
+    assert_eq!(first_cause(&ask(late)), ["input", "a.c", "int value = 2;", "int value = 3;"]);
+}

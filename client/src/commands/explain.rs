@@ -112,7 +112,7 @@ fn explain_call(command: &ExplainCommand, home: &Home, events: &[Event]) -> i32 
         Err(code) => return code,
     };
     let records = read(home, now_ms());
-    let known = Known::new(home, &records);
+    let known = Known::new(home, &records).with_texts(&foreseen.dates);
     let event = &foreseen.event;
     let signer = |event: &Event| event.signer.map(|id| signer_name(home, &id));
     let now_causes = causes_of(&known, event, foreseen.record.as_ref());

@@ -61,6 +61,9 @@ impl Footprint {
     }
 }
 
+/// Begins what stands for a file that shows the date.
+const DATED: &[u8] = b"date";
+
 /// Returns the digest under which an input enters a direct key; `None` when no such key can hold it.
 pub fn keyed_digest(observed: &Observed, time: &TimeMacros<'_>) -> Option<Digest> {
     let FileFacts { date, time: clock, timestamp, embed, pragma_dependency, .. } = observed.facts;
@@ -70,11 +73,20 @@ pub fn keyed_digest(observed: &Observed, time: &TimeMacros<'_>) -> Option<Digest
     match time {
         TimeMacros::Ignored => Some(observed.digest),
         TimeMacros::Today(_) if clock || timestamp => None,
-        TimeMacros::Today(today) if date => {
-            Some(Digest::of(&[b"date".as_slice(), observed.digest.as_bytes(), &today()].concat()))
-        }
+        TimeMacros::Today(today) if date => Some(Digest::of(&dated(&observed.digest, &today()))),
         TimeMacros::Today(_) => Some(observed.digest),
     }
+}
+
+/// Returns what stands for a file that shows the date: its digest is the one in the key.
+pub fn dated(content: &Digest, today: &[u8]) -> Vec<u8> {
+    [DATED, content.as_bytes(), today].concat()
+}
+
+/// Takes [`dated`] apart: the content's own digest, and what the date was. A source that begins with the same word has letters behind it, which no digest is.
+pub fn undated(text: &[u8]) -> Option<(Digest, &[u8])> {
+    let (content, today) = text.strip_prefix(DATED)?.split_first_chunk::<32>()?;
+    std::str::from_utf8(content).is_err().then(|| (Digest::from_bytes(*content), today))
 }
 
 /// Where a suggestion is tried.
@@ -248,6 +260,15 @@ mod tests {
         }
         assert!(keyed("__DATE__", &one).is_some() && keyed("__DATE__", &one) != keyed("__DATE__", &two));
         assert_eq!(keyed("int x;", &one), keyed("int x;", &two));
+    }
+
+    #[test]
+    fn what_stands_for_a_file_that_shows_the_date_is_taken_apart_again() {
+        let content = Digest::of(b"content");
+        assert_eq!(undated(&dated(&content, b"epoch 1")), Some((content, b"epoch 1".as_slice())));
+        for text in [&b"date"[..], b"date of the build, which this source is about\n", b"int x;\n"] {
+            assert_eq!(undated(text), None);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::difference::{Changed, Differences, How, Read};
 use super::record::{Record, Sharing};
 use super::{fields, texts};
 use crate::cpp::FileFacts;
-use crate::direct::manifest::opened;
+use crate::direct::manifest::{opened, undated};
 use crate::direct::observe::read_regular;
 use crate::home::Home;
 use crate::stats::{Event, TEXT_MAX, Verdict};
@@ -30,6 +30,8 @@ pub struct Known<'a> {
     by_name: HashMap<&'a [u8], Vec<&'a Record>>,
     /// All, by the manifest of their command.
     by_manifest: HashMap<ManifestKey, Vec<&'a Record>>,
+    /// Texts that are kept nowhere.
+    texts: HashMap<Digest, Vec<u8>>,
 }
 
 /// Lists why a compile was not served, the most telling first; empty for one that was, or that was never looked up.
@@ -91,7 +93,8 @@ impl Record {
 impl<'a> Known<'a> {
     /// Puts records in order, which lie there oldest first; texts, toolchains and the store lie in `home`.
     pub fn new(home: &'a Home, records: &'a [Record]) -> Self {
-        let mut known = Self { home, records, by_name: HashMap::new(), by_manifest: HashMap::new() };
+        let (by_name, by_manifest, texts) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut known = Self { home, records, by_name, by_manifest, texts };
         for record in records {
             if record.key.is_some() {
                 known.by_name.entry(record.source_name()).or_default().push(record);
@@ -101,6 +104,13 @@ impl<'a> Known<'a> {
             }
         }
         known
+    }
+
+    /// Adds texts that are kept nowhere.
+    #[must_use]
+    pub fn with_texts(self, texts: &[Vec<u8>]) -> Self {
+        let texts = texts.iter().map(|text| (Digest::of(text), text.clone())).collect();
+        Self { texts, ..self }
     }
 
     /// Lists what differs between a compile and the nearest one before it.
@@ -124,6 +134,8 @@ impl<'a> Known<'a> {
         }
         let mut causes: Vec<Cause> =
             found.changed.iter().map(|changed| self.changed(&record.root, changed)).collect();
+        // Several files may show the same date.
+        causes.dedup();
         if found.more > 0 {
             causes.push(Cause::new(Kind::Inputs, "").noted(format!("and {} more", found.more)));
         }
@@ -190,15 +202,18 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Names the first line in which a file differs.
+    /// Names the first line in which a file differs, or what its date comes from.
     fn content(&self, root: &[u8], what: String, changed: &Changed) -> Cause {
         let cause = Cause::new(Kind::Input, what);
         let there = read_now(&opened(root, &changed.path));
-        let text = |digest: Digest| {
-            if Digest::of(&there) == digest { Some(there.clone()) } else { texts::get(self.home, &digest) }
-        };
-        let (was, now) = (changed.was.and_then(text), changed.now.and_then(text));
-        match (was, now) {
+        let [was, now] = [changed.was, changed.now].map(|digest| self.version(digest, &there));
+        if let (Some(before), Some(after)) = (&was.date, &now.date)
+            && was.content == now.content
+        {
+            return date_between(before, after)
+                .unwrap_or(cause.noted("the date that it shows is another one"));
+        }
+        match (was.text, now.text) {
             (Some(was), Some(now)) => match texts::first_difference(&was, &now) {
                 Some(line) => Cause { line: Some(line.number), ..cause.changed(line.was, line.now) },
                 None => cause,
@@ -208,6 +223,44 @@ impl<'a> Known<'a> {
             (Some(_), None) => cause.noted("it has changed since"),
         }
     }
+
+    /// Finds out what a digest in a key stands for.
+    fn version(&self, keyed: Option<Digest>, there: &[u8]) -> Version {
+        let text = |digest: Digest| match self.texts.get(&digest) {
+            Some(text) => Some(text.clone()),
+            None if Digest::of(there) == digest => Some(there.to_vec()),
+            None => texts::get(self.home, &digest),
+        };
+        let found = keyed.and_then(text);
+        let dated = found.as_deref().and_then(undated).map(|(content, date)| (content, date.to_vec()));
+        match dated {
+            Some((content, date)) => {
+                Version { content: Some(content), date: Some(date), text: text(content) }
+            }
+            None => Version { content: keyed, date: None, text: found },
+        }
+    }
+}
+
+/// What a digest in a key stands for.
+#[derive(Debug)]
+struct Version {
+    /// The digest of the content itself.
+    content: Option<Digest>,
+    /// What the date was, for a file that shows it.
+    date: Option<Vec<u8>>,
+    /// The content; `None` where it is not kept.
+    text: Option<Vec<u8>>,
+}
+
+/// Names the variable that sets the date, where that is another one.
+fn date_between(was: &[u8], now: &[u8]) -> Option<Cause> {
+    let [was, now] = [was, now].map(|date| {
+        // The clock's date has three numbers of four bytes, behind the variable where that does not replace it.
+        let set = date.strip_prefix(b"epoch ").or_else(|| date.get(..date.len().checked_sub(12)?));
+        set.filter(|epoch| !epoch.is_empty()).map(|epoch| String::from_utf8_lossy(epoch).into_owned())
+    });
+    (was != now).then(|| Cause::new(Kind::Environment, "SOURCE_DATE_EPOCH").changed(was, now))
 }
 
 /// Returns those of records, oldest first, that are older than another one.

@@ -1,6 +1,7 @@
 //! Texts of sources and headers that were compiled, by digest, so that the line in which one differs later can be named.
 //!
-//! `explain/texts/S/DIGEST`: one zstd frame; S is the first hexadecimal digit of the digest.
+//! `explain/texts/S/DIGEST`: one zstd frame; S is the first hexadecimal digit of the digest. A file that shows the date has another digest in keys:
+//! under that lies what it was made of, which names the content's own.
 //!
 //! Invariant: what is there under a digest is shown only if it has that digest.
 

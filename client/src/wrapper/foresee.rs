@@ -24,6 +24,8 @@ pub struct Foreseen {
     pub event: Event,
     /// What a miss would be made of.
     pub record: Option<Record>,
+    /// What leads from digests in the record to those of files that show the date.
+    pub dates: Vec<Vec<u8>>,
 }
 
 /// Looks a call up. A preprocessor may run, and the ring may be asked.
@@ -35,7 +37,7 @@ pub fn foresee(typed: &Typed<'_>) -> Result<Foreseen, i32> {
     let directory = std::env::current_dir().unwrap_or_default();
     let name = sealed::name(&typed.words, &typed.arguments, &directory);
     if let Some(event) = home.as_ref().and_then(|home| sealed::foresee(home, name, &directory)) {
-        return Ok(Foreseen { event: stamped(event), record: None });
+        return Ok(Foreseen { event: stamped(event), record: None, dates: Vec::new() });
     }
     let path = std::env::var_os("PATH");
     let in_force = match typed.rules.in_force(home.as_ref()) {
@@ -61,18 +63,19 @@ pub fn foresee(typed: &Typed<'_>) -> Result<Foreseen, i32> {
         arguments: &typed.arguments,
         sealed: None,
     };
-    let verdict = prepare(&call).and_then(|setting| setting.foresee(&mut tally));
+    let mut dates = Vec::new();
+    let verdict = prepare(&call).and_then(|setting| setting.foresee(&mut tally, &mut dates));
     tally.event.verdict = verdict.unwrap_or_else(|refusal| refusal.count(&mut tally));
     let event = stamped(tally.event);
     let record = tally.record.map(|record| Record { at_ms: event.at_ms, ..record });
-    Ok(Foreseen { event, record })
+    Ok(Foreseen { event, record, dates })
 }
 
 fn left_alone(compiler: &OsStr, reason: &str, cause: String) -> Foreseen {
     let mut tally = Tally::new(compiler, &std::env::current_dir().unwrap_or_default());
     tally.event.verdict = Verdict::Bypassed(reason.to_owned());
     tally.event.cause = cause.into_bytes();
-    Foreseen { event: stamped(tally.event), record: None }
+    Foreseen { event: stamped(tally.event), record: None, dates: Vec::new() }
 }
 
 /// Gives it the time of now.
@@ -82,7 +85,7 @@ fn stamped(event: Event) -> Event {
 }
 
 impl Setting<'_> {
-    fn foresee(&self, tally: &mut Tally) -> Result<Verdict, Refusal> {
+    fn foresee(&self, tally: &mut Tally, dates: &mut Vec<Vec<u8>>) -> Result<Verdict, Refusal> {
         tally.event.source = self.invocation.source.clone();
         tally.event.output = main_output(&self.invocation.outputs);
         let store = self.store_of_own();
@@ -112,6 +115,7 @@ impl Setting<'_> {
         tally.event.keys = known.probes().iter().map(|key| *key.digest()).collect();
         let outcome = Outcome { key: None, shared: known.free().is_some(), read: None };
         tally.record = self.record(direct.as_ref(), Some(&known), outcome, tally);
+        *dates = self.dates(&known);
         Ok(Verdict::Miss)
     }
 }

@@ -6,7 +6,8 @@ use super::direct::{Direct, DirectHit};
 use super::learn::Learned;
 use super::lookup::Known;
 use super::setting::{Setting, Tally};
-use crate::direct::manifest::{Footprint, opened};
+use crate::cpp::FileFacts;
+use crate::direct::manifest::{Footprint, dated, opened};
 use crate::direct::observe::read_regular;
 use crate::explain::{Differences, Read, Record, Sharing, texts, toolchains};
 use crate::keying::{Ingredients, Takes, command_fields};
@@ -160,10 +161,10 @@ impl Setting<'_> {
         known: Option<&Known>,
         read: Option<&Footprint>,
     ) -> Option<Differences> {
-        let listed = known.filter(|_| read.is_none()).map(|known| known.inputs.listed(self));
-        let now = match (read, &listed) {
+        let sources = known.filter(|_| read.is_none()).map(|known| self.sources(known));
+        let now = match (read, &sources) {
             (Some(read), _) => Read { inputs: &read.inputs, absent: Some(&read.absent) },
-            (None, Some(inputs)) => Read { inputs, absent: None },
+            (None, Some(sources)) => Read { inputs: &sources.inputs, absent: None },
             (None, None) => return None,
         };
         let before = direct.suggested.iter().take(COMPARED_MAX);
@@ -171,6 +172,27 @@ impl Setting<'_> {
             Differences::between(Read { inputs: &before.inputs, absent: Some(&before.absent) }, now)
         });
         differences.min_by_key(Differences::count)
+    }
+
+    /// Lists sources and headers with the digests that a direct key would hold.
+    fn sources(&self, known: &Known) -> Footprint {
+        let sources = known.inputs.files.iter().filter(|input| input.content.is_some());
+        let listed = sources.map(|input| {
+            let dated = self.dated(&input.digest, &input.facts);
+            (self.hung(&input.name), dated.map_or(input.digest, |text| Digest::of(&text)))
+        });
+        Footprint::new(listed.collect(), Vec::new())
+    }
+
+    /// Returns what stands in keys for a file that shows the date; `None` for another one.
+    fn dated(&self, content: &Digest, facts: &FileFacts) -> Option<Vec<u8>> {
+        (facts.date && !self.config.sloppiness.time_macros).then(|| dated(content, &self.today()))
+    }
+
+    /// Lists what leads from digests in keys to those of the contents, for the files that show the date.
+    pub(super) fn dates(&self, known: &Known) -> Vec<Vec<u8>> {
+        let files = known.inputs.files.iter();
+        files.filter_map(|input| self.dated(&input.digest, &input.facts)).collect()
     }
 
     /// Keeps the texts of what the project itself holds.
@@ -182,6 +204,7 @@ impl Setting<'_> {
                 texts::keep(self.home, &input.digest, content);
             }
         }
+        self.dates(known).iter().for_each(|text| texts::keep(self.home, &Digest::of(text), text));
     }
 
     /// Keeps the texts of what a hit from elsewhere read of the project, as it lies on this disk, so that the first edit after it is named: of the
@@ -202,8 +225,18 @@ impl Setting<'_> {
             }
             left -= size;
             let mut content = Vec::new();
-            if read_regular(path, &mut content).is_some() && Digest::of(&content) == *digest {
-                texts::keep(self.home, digest, &content);
+            if read_regular(path, &mut content).is_none() {
+                continue;
+            }
+            let own = Digest::of(&content);
+            let dated = self.dated(&own, &FileFacts::scan(&content)).map(|text| (Digest::of(&text), text));
+            match dated {
+                Some((keyed, text)) if keyed == *digest => {
+                    texts::keep(self.home, &own, &content);
+                    texts::keep(self.home, digest, &text);
+                }
+                _ if own == *digest => texts::keep(self.home, digest, &content),
+                _ => {}
             }
         }
     }

@@ -182,3 +182,23 @@ fn the_variable_behind_a_date_is_named_and_so_is_an_edit_beside_it() {
     place.0.write("a.c", source(3));
     assert_eq!(first_cause(&ask(late)), ["input", "a.c", "int value = 2;", "int value = 3;"]);
 }
+
+#[test]
+fn a_damaged_entry_is_a_fault_and_not_evicted() {
+    let place = Explained::new();
+    place.compile(&[], &CALL);
+    let entries = place.0.entries();
+    for entry in &entries {
+        let mut bytes = fs::read(entry).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(entry, bytes).unwrap();
+    }
+    place.compile(&[], &CALL);
+    let told = place.json();
+    assert_eq!(first_cause(&told)[..2], ["fault", "corrupt_entry"]);
+    assert_eq!(told["causes"].as_array().unwrap().len(), 1, "{told:#}");
+    assert_eq!(told["faults"], serde_json::json!(["corrupt_entry"]));
+    let said = place.said(&[]);
+    assert_eq!(said.lines().filter(|line| line.starts_with("fault ")).count(), 1, "{said}");
+}

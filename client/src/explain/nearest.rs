@@ -50,9 +50,9 @@ pub fn causes_of(known: &Known<'_>, event: &Event, record: Option<&Record>) -> V
     if event.traffic.recached {
         causes.push(Cause::new(Kind::Policy, "recache").noted("everything is compiled anew"));
     }
-    let distrusted = |fault: &&String| fault.starts_with("distrusted_");
-    causes
-        .extend(event.faults.iter().filter(distrusted).map(|fault| Cause::new(Kind::Policy, fault.as_str())));
+    let (refused, faults): (Vec<&str>, Vec<&str>) =
+        super::words::faults(event).into_iter().partition(|fault| is_policy(fault));
+    causes.extend(refused.into_iter().map(|fault| Cause::new(Kind::Policy, fault)));
     if causes.is_empty() {
         match record {
             Some(record) => causes.extend(known.explain(record)),
@@ -61,14 +61,20 @@ pub fn causes_of(known: &Known<'_>, event: &Event, record: Option<&Record>) -> V
             }
         }
     }
-    causes.extend(
-        event
-            .faults
-            .iter()
-            .filter(|fault| !distrusted(fault))
-            .map(|fault| Cause::new(Kind::Fault, fault.as_str())),
-    );
+    if faults.iter().any(|fault| DAMAGED.contains(fault)) {
+        // It was there, and nobody took it away.
+        causes.retain(|cause| cause.kind != Kind::Evicted);
+    }
+    causes.extend(faults.into_iter().map(|fault| Cause::new(Kind::Fault, fault)));
     causes
+}
+
+/// Faults of what lay there and could not be used.
+const DAMAGED: [&str; 2] = ["corrupt_entry", "corrupt_manifest"];
+
+/// Whether a fault is that something was offered and not believed.
+fn is_policy(fault: &str) -> bool {
+    fault.starts_with("distrusted_") || fault == "refused_entry"
 }
 
 impl Record {
@@ -334,5 +340,22 @@ mod tests {
         assert_eq!(known.explain(&same)[0].kind, Kind::Evicted);
         let same = Record { at_ms: 6, ..same };
         assert_eq!(known.explain(&same)[0].kind, Kind::New, "it was compiled before and not stored");
+    }
+
+    #[test]
+    fn what_was_refused_is_a_policy_and_each_fault_is_told_once() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(place.path()).unwrap();
+        let told = |names: &[&str]| {
+            let event = Event { faults: names.iter().map(ToString::to_string).collect(), ..Event::default() };
+            let same = Record { compared: Some(Differences::default()), ..record(1, "a.c", "-O1") };
+            let causes = causes_of(&Known::new(&home, &[]), &event, Some(&same));
+            causes.into_iter().map(|cause| (cause.kind, cause.what)).collect::<Vec<_>>()
+        };
+        let is = |kind, what: &str| (kind, what.to_owned());
+        assert_eq!(told(&["refused_entry", "refused_entry"]), [is(Kind::Policy, "refused_entry")]);
+        assert_eq!(told(&["corrupt_entry", "corrupt_entry"]), [is(Kind::Fault, "corrupt_entry")]);
+        let unreached = [is(Kind::Evicted, ""), is(Kind::Fault, "ring_timed_out")];
+        assert_eq!(told(&["ring_timed_out"]), unreached);
     }
 }

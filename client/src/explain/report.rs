@@ -62,7 +62,7 @@ pub fn as_json(explained: &Explained<'_>) -> Value {
         "at_ms": event.at_ms,
         "compile_ms": event.compile_ms,
         "own_us": event.own_us,
-        "faults": event.faults,
+        "faults": super::words::faults(event),
         "keys": event.keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     let mut put = |name: &str, found: Value| value[name] = found;

@@ -49,7 +49,7 @@ pub(super) fn describe(event: &Event, causes: &[Cause], signer: Option<&str>) ->
     for advice in said.into_iter().chain(of_cause) {
         line("advice", advice.into());
     }
-    for fault in &event.faults {
+    for fault in faults(event) {
         line("fault", format!("{fault}: {}", advice(fault).unwrap_or("see `dccache doctor`")));
     }
     for (index, key) in event.keys.iter().enumerate() {
@@ -61,6 +61,17 @@ pub(super) fn describe(event: &Event, causes: &[Cause], signer: Option<&str>) ->
     let compiler = if matches!(event.verdict, Verdict::Hit(_)) { "spared" } else { "compiler" };
     line(compiler, format!("{} ms", event.compile_ms));
     text
+}
+
+/// Lists the faults on the way, each once.
+pub(super) fn faults(event: &Event) -> Vec<&str> {
+    let mut faults: Vec<&str> = Vec::new();
+    for fault in &event.faults {
+        if !faults.contains(&fault.as_str()) {
+            faults.push(fault);
+        }
+    }
+    faults
 }
 
 /// Says what was done, and names the reason that there is advice for.

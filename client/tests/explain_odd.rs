@@ -202,3 +202,16 @@ fn a_damaged_entry_is_a_fault_and_not_evicted() {
     let said = place.said(&[]);
     assert_eq!(said.lines().filter(|line| line.starts_with("fault ")).count(), 1, "{said}");
 }
+
+#[test]
+fn a_command_that_is_too_long_for_a_record_still_has_its_edited_line() {
+    let place = Explained::new();
+    let value = "1".repeat(150);
+    let macros: Vec<String> = (0..500).map(|number| format!("-DMACRO_{number}={value}")).collect();
+    let call: Vec<&str> = CALL.into_iter().chain(macros.iter().map(String::as_str)).collect();
+    place.compile(&[], &call);
+    assert_eq!(place.cause()[0], "new");
+    place.0.write("include/width.h", WIDER);
+    place.compile(&[], &call);
+    assert_eq!(place.cause(), ["input", "include/width.h", "#define WIDTH 2", "#define WIDTH 3"]);
+}

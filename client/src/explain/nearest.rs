@@ -26,7 +26,7 @@ pub struct Known<'a> {
     home: &'a Home,
     /// Records, oldest first.
     records: &'a [Record],
-    /// Those that were stored, by the name of their source: a build has thousands of misses to hold against thousands of records.
+    /// Those that were stored and whose command is known, by the name of their source: a build has thousands of misses to hold against thousands of records.
     by_name: HashMap<&'a [u8], Vec<&'a Record>>,
     /// All, by the manifest of their command.
     by_manifest: HashMap<ManifestKey, Vec<&'a Record>>,
@@ -102,7 +102,7 @@ impl<'a> Known<'a> {
         let (by_name, by_manifest, texts) = (HashMap::new(), HashMap::new(), HashMap::new());
         let mut known = Self { home, records, by_name, by_manifest, texts };
         for record in records {
-            if record.key.is_some() {
+            if record.key.is_some() && !record.fields.is_empty() {
                 known.by_name.entry(record.source_name()).or_default().push(record);
             }
             if let Some(manifest) = record.manifest {
@@ -123,6 +123,9 @@ impl<'a> Known<'a> {
     pub fn explain(&self, record: &Record) -> Vec<Cause> {
         if let Some(found) = &record.compared {
             return self.of_same_command(record, found);
+        }
+        if record.fields.is_empty() {
+            return vec![Cause::new(Kind::New, "").noted("its command is too long to be kept")];
         }
         let alike = before(self.by_name.get(record.source_name()), record);
         // The first of equals is taken, so the newest.

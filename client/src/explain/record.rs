@@ -53,7 +53,7 @@ pub struct Record {
     pub source: Vec<u8>,
     /// Main output as typed or derived.
     pub output: Vec<u8>,
-    /// What its key is made of beside what it reads.
+    /// What its key is made of beside what it reads; nothing where that was too long to be kept.
     pub fields: Vec<KeyField>,
     /// Who can share the result.
     pub sharing: Sharing,
@@ -70,7 +70,10 @@ pub struct Record {
 /// # Errors
 /// Why it could not be written.
 pub fn append(home: &Home, record: &Record) -> io::Result<()> {
-    let Some(bytes) = frame::framed(MAGIC, record) else { return Ok(()) };
+    // A command line that is too long for a frame is left out: what its compile read still says what differs.
+    let whole = frame::framed(MAGIC, record);
+    let cut = || frame::framed(MAGIC, &Record { fields: Vec::new(), ..record.clone() });
+    let Some(bytes) = whole.or_else(cut) else { return Ok(()) };
     let mut log = home.open_for_writing(LOG, OFlags::WRONLY | OFlags::APPEND)?;
     log.write_all(&bytes)?;
     // One record in 64 pays for looking at the size.
@@ -166,9 +169,12 @@ mod tests {
         (0..600).for_each(|_| append(&home, &long).unwrap());
         let size = |name: &str| home.path().join(name).metadata().map_or(0, |found| found.len());
         assert!(size(PREVIOUS) > 0 && size(LOG) + size(PREVIOUS) <= 3 * ROLL_OVER);
-        // What no frame can hold is not recorded.
+        // What no frame can hold is not recorded, but for a long command, whose fields go.
+        let fields = vec![KeyField { tag: 11, items: vec![vec![b'x'; 70_000]] }];
+        append(&home, &Record { fields, ..record(66) }).unwrap();
+        assert_eq!(read(&home, 64).last(), Some(&Record { fields: Vec::new(), ..record(66) }));
         append(&home, &Record { source: vec![b'x'; 70_000], ..record(65) }).unwrap();
-        assert!(read(&home, 64).iter().all(|record| record.at_ms == 64));
+        assert!(read(&home, 64).iter().all(|record| record.at_ms != 65));
     }
 
     proptest::proptest! {

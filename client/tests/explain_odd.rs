@@ -215,3 +215,34 @@ fn a_command_that_is_too_long_for_a_record_still_has_its_edited_line() {
     place.compile(&[], &call);
     assert_eq!(place.cause(), ["input", "include/width.h", "#define WIDTH 2", "#define WIDTH 3"]);
 }
+
+#[test]
+fn what_would_happen_to_a_call_goes_by_the_configuration() {
+    let place = Explained::new();
+    let ask = |variable| place.json_under(&[variable], &[&["--"], &CALL[..]].concat())["now"].clone();
+    let [read_only, read_only_direct, verify] =
+        [("DCCACHE_READ_ONLY", "true"), ("DCCACHE_READ_ONLY_DIRECT", "true"), ("DCCACHE_VERIFY", "always")];
+    // What is foretold is what then happens.
+    for variable in [read_only, read_only_direct, verify] {
+        let mut told = ask(variable);
+        assert_eq!(told["verify"], Value::Null);
+        place.compile(&[variable], &CALL);
+        let done = place.json();
+        for name in ["result", "reason", "stored"] {
+            assert_eq!(told[name].take(), done[name], "{name} {variable:?}: {done:#}");
+        }
+    }
+    for variable in [read_only, read_only_direct, verify, ("DCCACHE_VERIFY", "0.5")] {
+        let told = ask(variable);
+        assert_eq!([&told["result"], &told["way"]], ["hit", "direct"], "{variable:?}");
+        let verifies = (variable.0 == verify.0).then_some(variable.1);
+        assert_eq!(told["verify"], Value::from(verifies));
+    }
+    let call = [&["explain", "--"], &CALL[..]].concat();
+    let output = place.0.command(DCCACHE).args(call).envs([verify]).output().unwrap();
+    let said = text(&output.stdout);
+    assert!(
+        said.lines().any(|line| line.starts_with("verify ") && line.contains("compiled as well")),
+        "{said}"
+    );
+}

@@ -124,13 +124,20 @@ fn explain_call(command: &ExplainCommand, home: &Home, events: &[Event]) -> i32 
     let last_causes = last.map(|last| causes(&known, last)).unwrap_or_default();
     let last = last.map(|last| Explained { event: last, causes: &last_causes, signer: signer(last) });
     if command.json {
-        say!("{:#}", json!({ "now": as_json(&now), "last": last.as_ref().map(as_json) }));
+        let mut told = as_json(&now);
+        told["verify"] = json!(foreseen.verify);
+        say!("{:#}", json!({ "now": told, "last": last.as_ref().map(as_json) }));
         return 0;
     }
+    let verify = foreseen.verify.as_ref().map(|share| {
+        let which = if share == "always" { "it is".to_owned() } else { format!("{share} of all hits are") };
+        format!("{:<12} {which} compiled as well, and the compiler's outputs are delivered\n", "verify")
+    });
     let last = last.as_ref().map(|last| {
         format!("\nWhat happened when {} was written last:\n{}", event.output.escape_ascii(), as_text(last))
     });
-    answer(format_args!("What would happen now:\n{}{}", as_text(&now), last.unwrap_or_default()));
+    let (now, verify, last) = (as_text(&now), verify.unwrap_or_default(), last.unwrap_or_default());
+    answer(format_args!("What would happen now:\n{now}{verify}{last}"));
     0
 }
 

@@ -27,8 +27,8 @@ impl Verify {
         }
     }
 
-    /// Shows it as text that [`Verify::parse`] takes.
-    pub(super) fn show(self) -> String {
+    /// Shows it as text, as the configuration takes it.
+    pub fn show(self) -> String {
         match self.0 {
             0 => "never".to_owned(),
             WHOLE => "always".to_owned(),

@@ -73,6 +73,7 @@ const ROWS: &[Row] = &[
     ("preprocessor_error", "the compiler says what is wrong"),
     ("push_queue_full", "the agent cannot push fast enough; `dccache agent status` shows the queue"),
     ("read_only", "read_only is on"),
+    ("read_only_direct", "read_only_direct is on, and nothing was found by what the call reads"),
     (
         "ring_breaker_open",
         "a node failed a moment ago and is not asked yet; `dccache doctor` asks every node",

@@ -26,6 +26,8 @@ pub struct Foreseen {
     pub record: Option<Record>,
     /// What leads from digests in the record to those of files that show the date.
     pub dates: Vec<Vec<u8>>,
+    /// Which hits are compiled as well, in words; `None` where none are, or it is no hit.
+    pub verify: Option<String>,
 }
 
 /// Looks a call up. A preprocessor may run, and the ring may be asked.
@@ -37,7 +39,7 @@ pub fn foresee(typed: &Typed<'_>) -> Result<Foreseen, i32> {
     let directory = std::env::current_dir().unwrap_or_default();
     let name = sealed::name(&typed.words, &typed.arguments, &directory);
     if let Some(event) = home.as_ref().and_then(|home| sealed::foresee(home, name, &directory)) {
-        return Ok(Foreseen { event: stamped(event), record: None, dates: Vec::new() });
+        return Ok(Foreseen { event: stamped(event), record: None, dates: Vec::new(), verify: None });
     }
     let path = std::env::var_os("PATH");
     let in_force = match typed.rules.in_force(home.as_ref()) {
@@ -68,14 +70,16 @@ pub fn foresee(typed: &Typed<'_>) -> Result<Foreseen, i32> {
     tally.event.verdict = verdict.unwrap_or_else(|refusal| refusal.count(&mut tally));
     let event = stamped(tally.event);
     let record = tally.record.map(|record| Record { at_ms: event.at_ms, ..record });
-    Ok(Foreseen { event, record, dates })
+    let verifies = matches!(event.verdict, Verdict::Hit(_)) && !config.verify.is_never();
+    let verify = verifies.then(|| config.verify.show());
+    Ok(Foreseen { event, record, dates, verify })
 }
 
 fn left_alone(compiler: &OsStr, reason: &str, cause: String) -> Foreseen {
     let mut tally = Tally::new(compiler, &std::env::current_dir().unwrap_or_default());
     tally.event.verdict = Verdict::Bypassed(reason.to_owned());
     tally.event.cause = cause.into_bytes();
-    Foreseen { event: stamped(tally.event), record: None, dates: Vec::new() }
+    Foreseen { event: stamped(tally.event), record: None, dates: Vec::new(), verify: None }
 }
 
 /// Gives it the time of now.
@@ -103,6 +107,9 @@ impl Setting<'_> {
                 return Ok(would_serve(Served::DirectRing, *key.digest(), &entry, tally));
             }
         }
+        if self.config.read_only_direct {
+            return Err(Refusal::ours("read_only_direct"));
+        }
         self.recall(direct.as_mut(), &store);
         let known = self.know(tally)?;
         if looks && let Some(hit) = self.find_locally(&store, &known, tally) {
@@ -116,7 +123,10 @@ impl Setting<'_> {
         let outcome = Outcome { key: None, shared: known.free().is_some(), read: None };
         tally.record = self.record(direct.as_ref(), Some(&known), outcome, tally);
         *dates = self.dates(&known);
-        Ok(Verdict::Miss)
+        Ok(match self.config.read_only {
+            true => Verdict::NotStored("read_only".to_owned()),
+            false => Verdict::Miss,
+        })
     }
 }
 

@@ -246,3 +246,32 @@ fn what_would_happen_to_a_call_goes_by_the_configuration() {
         "{said}"
     );
 }
+
+#[test]
+fn what_differs_in_a_command_is_shown_in_words() {
+    let place = Explained::new();
+    fs::create_dir(place.0.file(".git")).unwrap();
+    for source in ["b.c", "sub/b.c"] {
+        place.0.write(source, "int b;\n");
+    }
+    let compile = |directory: &str, more: &[&str]| {
+        let mut command = place.0.command(DCCACHE);
+        command.args(["gcc", "-c", "b.c"]).args(more).current_dir(place.0.file(directory));
+        assert!(command.status().unwrap().success());
+    };
+    let command = |object: &str| {
+        let told = place.json_under(&[], &[object]);
+        let causes = told["causes"].as_array().unwrap().iter().filter(|cause| cause["kind"] == "command");
+        causes.map(|cause| ["what", "was", "now"].map(|name| cause[name].clone())).collect::<Vec<_>>()
+    };
+    compile("", &["-g"]);
+    compile("sub", &["-g"]);
+    let root = place.0.work().canonicalize().unwrap();
+    assert_eq!(command("sub/b.o"), [["working directory", root.to_str().unwrap(), "sub"]]);
+    compile("", &["-g", "-MD"]);
+    assert_eq!(command("b.o"), [["dependency mode", "none", "-MD"]]);
+    // A call that names no source is an example of nothing.
+    assert!(!place.0.run(&["gcc", "-c"]).status.success());
+    let said = place.said(&["--build"]);
+    assert!(said.contains("1 compiles\n") && !said.contains("such as \n"), "{said}");
+}

@@ -24,8 +24,7 @@ pub(super) fn distance(was: &Record, now: &Record) -> (usize, bool, bool) {
 /// Lists what differs.
 pub(super) fn differences(home: &Home, was: &Record, now: &Record) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let shown = |record: &Record, item: &[u8]| spelled_out(&record.root, item);
-    let one = |record: &Record, name| record.field(name).first().map(|item| shown(record, item));
+    let one = |record: &Record, name| record.field(name).first().map(|item| shown(record, name, item));
     if was.field("namespace") != now.field("namespace") {
         let (before, after) = (one(was, "namespace"), one(now, "namespace"));
         causes.push(Cause::new(Kind::Policy, "namespace").changed(before, after));
@@ -49,6 +48,32 @@ pub(super) fn differences(home: &Home, was: &Record, now: &Record) -> Vec<Cause>
     }
     causes.extend(include_directories(was, now));
     causes
+}
+
+/// Shows an item of a field that is no list.
+fn shown(record: &Record, name: &str, item: &[u8]) -> String {
+    match (name, item) {
+        ("working directory", _) => place(&record.root, item),
+        ("colour", [0]) => "plain text".to_owned(),
+        ("colour", _) => "for a terminal".to_owned(),
+        // The number that `DependRequest::key_mode` gives it.
+        ("dependency mode", [1]) => "-MD".to_owned(),
+        ("dependency mode", [2]) => "-MMD".to_owned(),
+        ("dependency mode", [5]) => "-MD -MP".to_owned(),
+        ("dependency mode", [6]) => "-MMD -MP".to_owned(),
+        ("dependency mode", _) => "none".to_owned(),
+        _ => spelled_out(&record.root, item),
+    }
+}
+
+/// Shows a path that hangs on the root, or does not, as its first byte says.
+fn place(root: &[u8], item: &[u8]) -> String {
+    let path = match item.split_first() {
+        Some((b'r', [])) => root,
+        Some((_, rest)) => rest,
+        None => item,
+    };
+    String::from_utf8_lossy(path).into_owned()
 }
 
 /// Returns the items that only the first list has, and those that only the second has, in their order.
@@ -118,11 +143,14 @@ fn variables(was: &Record, now: &Record, field: &str) -> Vec<Cause> {
     names.dedup();
     let differing = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
     let cause = |name: &String| {
-        let values = |side: &BTreeMap<String, String>| side.get(name).cloned();
-        match name.strip_prefix("dccache:") {
-            Some(own) => Cause::new(Kind::Policy, own).changed(values(&before), values(&after)),
-            None => Cause::new(Kind::Environment, name.as_str()).changed(values(&before), values(&after)),
-        }
+        let value = |side: &BTreeMap<String, String>, record: &Record| {
+            side.get(name).map(|value| spelled_out(&record.root, value.as_bytes()))
+        };
+        let (kind, what) = match name.strip_prefix("dccache:") {
+            Some(own) => (Kind::Policy, own),
+            None => (Kind::Environment, name.as_str()),
+        };
+        Cause::new(kind, what).changed(value(&before, was), value(&after, now))
     };
     differing.map(cause).collect()
 }
@@ -188,16 +216,12 @@ fn option_files(was: &Record, now: &Record) -> Vec<Cause> {
 fn include_directories(was: &Record, now: &Record) -> Vec<Cause> {
     let (before, after) = (was.field("include directories"), now.field("include directories"));
     let [gone, new] = apart(before, after);
-    let shown = |item: &[u8]| String::from_utf8_lossy(item.get(1..).unwrap_or_default()).into_owned();
-    let mut causes: Vec<Cause> = Vec::new();
-    for item in gone {
-        causes.push(
-            Cause::new(Kind::IncludeDirectories, shown(item)).noted("it was searched, and is not any more"),
-        );
-    }
-    for item in new {
-        causes.push(Cause::new(Kind::IncludeDirectories, shown(item)).noted("it is searched, and was not"));
-    }
+    let cause = |root: &[u8], item: &[u8]| Cause::new(Kind::IncludeDirectories, place(root, item));
+    let gone = gone.into_iter().map(|item| cause(&was.root, item));
+    let mut causes: Vec<Cause> =
+        gone.map(|cause| cause.noted("it was searched, and is not any more")).collect();
+    let new = new.into_iter().map(|item| cause(&now.root, item));
+    causes.extend(new.map(|cause| cause.noted("it is searched, and was not")));
     if causes.is_empty() && before != after {
         causes.push(Cause::new(Kind::IncludeDirectories, "").noted("they are searched in another order"));
     }
@@ -208,9 +232,36 @@ fn include_directories(was: &Record, now: &Record) -> Vec<Cause> {
 pub(crate) fn spelled_out(root: &[u8], item: &[u8]) -> String {
     let root = String::from_utf8_lossy(root);
     let text = String::from_utf8_lossy(item);
-    match text.split_once('\0') {
-        Some((option, "")) => format!("{option}{root}"),
-        Some((option, rest)) => format!("{option}{root}/{rest}"),
-        None => text.into_owned(),
+    let mut pieces = text.split('\0');
+    let mut spelled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        spelled.push_str(&root);
+        if !piece.is_empty() && !piece.starts_with(['=', ':', ',']) {
+            spelled.push('/');
+        }
+        spelled.push_str(piece);
+    }
+    spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_shown_as_they_were_typed_and_not_as_a_key_holds_them() {
+        let spelled = |item: &str| spelled_out(b"/r", item.as_bytes());
+        for (item, typed) in [
+            ("-O2", "-O2"),
+            ("-I\0", "-I/r"),
+            ("-I\0include", "-I/r/include"),
+            ("-ffile-prefix-map=\0=\0out", "-ffile-prefix-map=/r=/r/out"),
+            ("CPATH=\0one:\0", "CPATH=/r/one:/r"),
+        ] {
+            assert_eq!(spelled(item), typed);
+        }
+        for (item, path) in [("r", "/r"), ("rsub/one", "sub/one"), ("a/usr/include", "/usr/include")] {
+            assert_eq!(place(b"/r", item.as_bytes()), path);
+        }
     }
 }

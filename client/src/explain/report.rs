@@ -126,7 +126,8 @@ pub fn build_as_text(build: &Build) -> String {
         let took = if *ms > 0 { format!(", {}", seconds(*ms)) } else { String::new() };
         line("", String::new());
         line("cause", title.clone());
-        line("", format!("{count} compiles{took}; such as {example}"));
+        let such_as = if example.is_empty() { String::new() } else { format!("; such as {example}") };
+        line("", format!("{count} compiles{took}{such_as}"));
         if let Some(advice) = advice {
             line("advice", (*advice).to_owned());
         }

@@ -275,3 +275,17 @@ fn what_differs_in_a_command_is_shown_in_words() {
     let said = place.said(&["--build"]);
     assert!(said.contains("1 compiles\n") && !said.contains("such as \n"), "{said}");
 }
+
+#[test]
+fn who_asks_for_what_ccaches_name_compiled_is_told_where_it_is_recorded() {
+    let switched = Switched::new();
+    let place = &switched.place;
+    let cache = place.root().join("cache");
+    switched.said(&[("CCACHE_DIR", cache.to_str().unwrap())], &["gcc", "-c", "a.c"]);
+    let hint = "`DCCACHE_DIR=$CCACHE_DIR dccache explain ...`";
+    let ask = |home: &Path| place.command(DCCACHE).args(["explain", "a.o"]).env("DCCACHE_DIR", home).output();
+    let elsewhere = ask(&place.home()).unwrap();
+    assert_eq!(elsewhere.status.code(), Some(1));
+    assert!(text(&elsewhere.stderr).contains(hint), "{}", text(&elsewhere.stderr));
+    assert!(text(&ask(&cache).unwrap().stdout).contains("miss: compiled and stored"));
+}

@@ -68,6 +68,7 @@ pub(super) fn run(command: &ExplainCommand) -> i32 {
                 "dccache: nothing is recorded, since `stats` is off: `dccache config set stats true`"
             ),
         }
+        say_where_else();
         return 1;
     }
     let records = read(&home, now_ms());
@@ -89,10 +90,18 @@ pub(super) fn run(command: &ExplainCommand) -> i32 {
         complain!(
             "dccache: no compile is recorded that wrote or read {what}; `dccache explain` takes the last one"
         );
+        say_where_else();
         return 1;
     };
     tell(&home, &known, event, command.json);
     0
+}
+
+/// What ccache's name leads to is configured by ccache's variables, which say nothing to a command of our own.
+fn say_where_else() {
+    complain!(
+        "dccache: what is compiled under the name `ccache` with CCACHE_DIR is recorded there: `DCCACHE_DIR=$CCACHE_DIR dccache explain ...`"
+    );
 }
 
 fn tell(home: &Home, known: &Known<'_>, event: &Event, json: bool) {

@@ -390,7 +390,30 @@ fn a_build_that_fails_keeps_its_own_exit_code_and_one_that_opts_out_is_told() {
     }
     let (code, report, _) = verify_build(&place, &["sh", "-c", "kill -9 $$"]);
     assert_eq!((code, &report["compiles"]), (Some(137), &0.into()));
+    // What went past us proves nothing.
+    let (code, report, _) = verify_build(&place, &["true"]);
+    assert_eq!((code, &report["compiles"], &report["complete"]), (Some(1), &0.into(), &true.into()));
     let missing = place.run(&["verify", "--", "no-such-program"]);
     assert_eq!(missing.status.code(), Some(127));
     assert_eq!(place.run(&["verify", "."]).status.code(), Some(2), "nothing to build with");
+}
+
+#[test]
+fn a_difference_that_a_full_disk_kept_out_of_the_sum_is_no_success() {
+    let words = ["-c", "a.c"];
+    // In the larger one, space for the lines is reserved.
+    for (size, expected) in [("512k", 1), ("4m", 3)] {
+        let place = Place::new();
+        let Some(_mount) = Mount::tmpfs(&place, size) else { return };
+        plant(&place, "a.c", RIGHT, WRONG, &words);
+        let build =
+            format!("cat /dev/zero > $DCCACHE_DIR/filler; DCCACHE_READ_ONLY=true {DCCACHE} gcc -c a.c");
+        let mut command = place.command(DCCACHE);
+        let output = command.args(["verify", "--json", "--", "sh", "-c", &build]).output().unwrap();
+        let (report, stderr) = (support::text(&output.stdout), support::text(&output.stderr));
+        assert!(stderr.contains("VERIFY"), "{stderr}");
+        assert_eq!(output.status.code(), Some(expected), "{size}: {report} {stderr}");
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["complete"], expected == 3, "{report}");
+    }
 }

@@ -13,6 +13,9 @@ use std::process::{Command, ExitStatus, Stdio};
 /// Exit code of a build that succeeded, and in which a hit was not what the compiler gives.
 const DIFFERENT: i32 = 3;
 
+/// Exit code of a build that succeeded, and of which nobody knows whether its hits are right.
+const UNKNOWN: i32 = 1;
+
 /// Exit code of shells for a command that is not there.
 const NOT_FOUND: i32 = 127;
 
@@ -58,7 +61,7 @@ pub(super) fn run(command: &VerifyCommand) -> i32 {
         Ok(lines) => lines,
         Err(error) => {
             complain!("dccache: cannot read {}: {error}", build.path().display());
-            return if code == 0 { 1 } else { code };
+            return if code == 0 { UNKNOWN } else { code };
         }
     };
     let summary = Summary::of(&lines, code);
@@ -68,6 +71,7 @@ pub(super) fn run(command: &VerifyCommand) -> i32 {
     }
     match code {
         0 if summary.differs() => DIFFERENT,
+        0 if !summary.is_whole() => UNKNOWN,
         _ => code,
     }
 }

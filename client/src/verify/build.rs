@@ -1,15 +1,19 @@
 //! The record of one verified build: each compile that runs under its variable adds a line.
 //!
 //! Neither time nor directory tells which compiles belong to a build; a variable that its processes inherit does.
+//!
+//! Invariant: a record from which a line is missing says so, wherever the compile whose line it is could reach the record at all. Space for some
+//! thousand lines is reserved, so that a full disk keeps few out.
 
 use super::report::{Differs, Shown};
 use crate::explain::found;
 use crate::home::{Home, unique_part};
 use crate::stats::{Event, Verdict};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +22,12 @@ pub const VARIABLE: &str = "DCCACHE_VERIFY_BUILD";
 
 /// Largest record that is read, in bytes: some hundred thousand compiles.
 const RECORD_MAX: u64 = 256 << 20;
+
+/// Bytes that are reserved for a record: some thousand compiles.
+const RESERVED: u64 = 1 << 20;
+
+/// Permissions of a record from which a line is missing: nobody executes one, and a full disk keeps none from saying so.
+const INCOMPLETE: u32 = 0o700;
 
 /// Age at which a record that a killed command left is removed: no build takes that long.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -90,8 +100,10 @@ impl Line {
 
     /// Adds it to the record of the build that this process belongs to, if any.
     pub fn note(&self) {
-        let Some(path) = std::env::var_os(VARIABLE) else { return };
-        let _ = self.append(Path::new(&path));
+        let Some(path) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
+        if self.append(&path).is_err() {
+            mark(&path);
+        }
     }
 
     fn append(&self, path: &Path) -> io::Result<()> {
@@ -105,9 +117,26 @@ impl Line {
     }
 }
 
+/// Says of a record that a line is missing; one that cannot say so goes, which says the same.
+fn mark(record: &Path) {
+    let ours = fs::symlink_metadata(record).is_ok_and(|found| found.is_file());
+    if ours && fs::set_permissions(record, fs::Permissions::from_mode(INCOMPLETE)).is_err() {
+        let _ = fs::remove_file(record);
+    }
+}
+
 /// Whether this process belongs to a verified build.
 pub fn is_recorded() -> bool {
     std::env::var_os(VARIABLE).is_some()
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// The compiles.
+    pub lines: Vec<Line>,
+    /// Whether no line is known to be missing.
+    pub complete: bool,
 }
 
 /// The record of a build that is being verified; it goes when this does.
@@ -125,7 +154,9 @@ impl<'a> Build<'a> {
     pub fn begin(home: &'a Home) -> io::Result<Self> {
         remove_abandoned(home);
         let name = format!("verify/build-{}", unique_part());
-        home.open_for_writing(&name, OFlags::WRONLY | OFlags::EXCL)?;
+        let record = home.open_for_writing(&name, OFlags::WRONLY | OFlags::EXCL)?;
+        // Where nothing can be reserved, a line that finds no space is said to be missing.
+        let _ = rustix::fs::fallocate(&record, FallocateFlags::KEEP_SIZE, 0, RESERVED);
         Ok(Self { home, name })
     }
 
@@ -134,14 +165,22 @@ impl<'a> Build<'a> {
         self.home.path().join(&self.name)
     }
 
-    /// Reads the lines so far; what is torn is left out.
+    /// Reads the lines so far; what is torn is left out, and missing.
     ///
     /// # Errors
     /// Why it cannot be read: nobody knows then what was verified.
-    pub fn lines(&self) -> io::Result<Vec<Line>> {
-        let bytes = self.home.read(&self.name, RECORD_MAX)?;
-        let lines = bytes.split(|&byte| byte == b'\n');
-        Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    pub fn lines(&self) -> io::Result<Lines> {
+        let bytes = match self.home.read(&self.name, RECORD_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Lines { lines: Vec::new(), complete: false });
+            }
+            other => other?,
+        };
+        let marked = fs::symlink_metadata(self.path())?.permissions().mode() & 0o777 == INCOMPLETE;
+        let pieces = bytes.split(|&byte| byte == b'\n').filter(|piece| !piece.is_empty());
+        let read: Vec<Option<Line>> = pieces.map(|piece| serde_json::from_slice(piece).ok()).collect();
+        let complete = !marked && read.iter().all(Option::is_some);
+        Ok(Lines { lines: read.into_iter().flatten().collect(), complete })
     }
 }
 
@@ -161,5 +200,34 @@ fn remove_abandoned(home: &Home) {
         if old && name.starts_with("build-") {
             let _ = home.remove(&format!("verify/{name}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_torn_could_not_be_written_or_went_with_its_record_is_missing() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(place.path()).unwrap();
+        let line = Line::of(&Event::default(), None, None);
+        let build = Build::begin(&home).unwrap();
+        assert_eq!(build.lines().unwrap(), Lines { lines: Vec::new(), complete: true });
+        line.append(&build.path()).unwrap();
+        assert_eq!(build.lines().unwrap(), Lines { lines: vec![line.clone()], complete: true });
+        mark(&build.path());
+        line.append(&build.path()).unwrap();
+        assert_eq!(build.lines().unwrap(), Lines { lines: vec![line.clone(); 2], complete: false });
+
+        let torn = Build::begin(&home).unwrap();
+        File::options().append(true).open(torn.path()).unwrap().write_all(b"{\"outcome\":").unwrap();
+        line.append(&torn.path()).unwrap();
+        line.append(&torn.path()).unwrap();
+        assert_eq!(torn.lines().unwrap(), Lines { lines: vec![line], complete: false });
+
+        fs::remove_file(torn.path()).unwrap();
+        mark(&torn.path());
+        assert_eq!(torn.lines().unwrap(), Lines { lines: Vec::new(), complete: false });
     }
 }

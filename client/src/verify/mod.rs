@@ -16,7 +16,7 @@ mod refused;
 mod report;
 mod summary;
 
-pub use build::{Build, Line, Outcome, VARIABLE, is_recorded};
+pub use build::{Build, Line, Lines, Outcome, VARIABLE, is_recorded};
 pub use compare::{Actual, Difference, Expected, Varies, compare};
 pub use kept::{Kept, keep};
 pub use refused::Refused;

@@ -1,6 +1,6 @@
 //! The sum of a verified build, for people and for scripts. Pure: lines in, text out.
 
-use super::build::{Line, Outcome};
+use super::build::{Line, Lines, Outcome};
 use super::report::told;
 use crate::explain::advice;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ pub struct Summary<'a> {
     /// Exit code of the build.
     code: i32,
     compiles: usize,
+    complete: bool,
     equal: usize,
     different: Vec<&'a Line>,
     /// By reason, those that were found and not compared, not found, and not looked for.
@@ -21,7 +22,8 @@ pub struct Summary<'a> {
 
 impl<'a> Summary<'a> {
     /// Sums the lines of a build that ended with `code`.
-    pub fn of(lines: &'a [Line], code: i32) -> Self {
+    pub fn of(lines: &'a Lines, code: i32) -> Self {
+        let Lines { lines, complete } = lines;
         let with = |outcome| lines.iter().filter(move |line| line.outcome == outcome);
         let reasons = |outcome| {
             let mut reasons = BTreeMap::new();
@@ -31,6 +33,7 @@ impl<'a> Summary<'a> {
         Self {
             code,
             compiles: lines.len(),
+            complete: *complete,
             equal: with(Outcome::Equal).count(),
             different: with(Outcome::Different).collect(),
             others: [Outcome::NotVerified, Outcome::Compiled, Outcome::LeftToTheCompiler].map(reasons),
@@ -42,12 +45,18 @@ impl<'a> Summary<'a> {
         !self.different.is_empty()
     }
 
+    /// Whether it says of every compile of the build what it came to, and of one at least.
+    pub fn is_whole(&self) -> bool {
+        self.complete && self.compiles > 0
+    }
+
     /// Returns it as JSON; counts are of compiles.
     pub fn as_json(&self) -> Value {
         let [not_verified, compiled, left] = self.others.each_ref().map(|(_, reasons)| reasons);
         json!({
             "build_exit_code": self.code,
             "compiles": self.compiles,
+            "complete": self.complete,
             "verified": self.equal + self.different.len(),
             "equal": self.equal,
             "different": self.different,
@@ -76,10 +85,16 @@ impl fmt::Display for Summary<'_> {
                 line(name, &format!("{count} {reason}{advice}"))?;
             }
         }
+        if !self.complete {
+            line(
+                "incomplete",
+                "a compile could not write here what it came to; is the disk full? Verify once more",
+            )?;
+        }
         if self.compiles == 0 {
             line(
                 "nothing",
-                "went through dccache: nothing was to be built, or its compiler is not `dccache gcc`",
+                "is verified, since no compile went through dccache: clean first, and let the compiler be `dccache gcc`",
             )?;
         }
         for different in &self.different {
@@ -130,6 +145,7 @@ mod tests {
             of(Verdict::NotStored("compile_failed".into()), None),
             of(Verdict::Bypassed("called_for_link".into()), None),
         ];
+        let lines = Lines { lines: lines.to_vec(), complete: true };
         let summary = Summary::of(&lines, 2);
         let json = summary.as_json();
         let count = |name: &str| {
@@ -147,12 +163,19 @@ mod tests {
         {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!text.contains('\u{1b}') && summary.differs());
+        assert!(!text.contains('\u{1b}') && summary.differs() && summary.is_whole());
     }
 
     #[test]
-    fn a_build_that_went_past_us_says_so() {
-        let summary = Summary::of(&[], 0);
-        assert!(summary.to_string().contains("went through dccache") && !summary.differs());
+    fn a_build_that_went_past_us_and_one_of_which_a_line_is_missing_say_so_and_are_not_whole() {
+        let none = Lines { lines: Vec::new(), complete: true };
+        let summary = Summary::of(&none, 0);
+        assert!(summary.to_string().contains("went through dccache"));
+        assert!(!summary.differs() && !summary.is_whole());
+        let line = Line::of(&Event::default(), None, None);
+        let missing = Lines { lines: vec![line], complete: false };
+        let summary = Summary::of(&missing, 0);
+        assert!(summary.to_string().contains("incomplete") && !summary.is_whole());
+        assert_eq!(summary.as_json()["complete"], false);
     }
 }

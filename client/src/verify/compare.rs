@@ -28,7 +28,9 @@ pub enum Varies {
     No,
     /// By a stamp that gcc makes for each compile with coverage, in the notes and in the object.
     ByStamp,
-    /// Anywhere in its main output or record of optimisations: link-time optimisation, precompiled headers.
+    /// By a name that gcc makes for each compile with link-time optimisation, and gives to the sections of the object.
+    ByName,
+    /// Anywhere in its main output: precompiled headers.
     Anywhere,
 }
 
@@ -37,6 +39,8 @@ pub enum Varies {
 pub struct Difference {
     /// What it is, in words.
     pub output: String,
+    /// Which output it is; `None` for a stream.
+    pub role: Option<OutputRole>,
     /// As found.
     pub cached: Option<Vec<u8>>,
     /// As compiled; `None` where it is not there.
@@ -56,64 +60,109 @@ impl Difference {
 
 /// Lists the outputs that differ.
 pub fn compare(expected: &Expected, actual: &Actual, varies: Varies) -> Vec<Difference> {
-    let mut stamps = (varies == Varies::ByStamp).then(|| stamps(expected, actual)).flatten();
+    let stamps = match varies {
+        Varies::ByStamp => stamps_of_coverage(expected, actual),
+        Varies::ByName => names_of_sections(expected, actual),
+        Varies::No | Varies::Anywhere => None,
+    };
     let mut differences = Vec::new();
     for ((role, path, cached), compiled) in expected.files.iter().zip(&actual.files) {
-        let equal = match (compiled, &mut stamps) {
+        let equal = match (compiled, &stamps) {
             (Some(compiled), Some(stamps)) => are_equal_but_for(stamps, *role, cached, compiled),
             (compiled, _) => compiled.as_ref() == Some(cached),
         };
         if !equal {
             differences.push(Difference {
                 output: format!("{} {}", name(*role), path.display()),
+                role: Some(*role),
                 cached: Some(cached.clone()),
                 compiled: compiled.clone(),
-                may_vary: varies == Varies::Anywhere && compiled.is_some() && can_vary(*role),
+                may_vary: compiled.is_some() && can_vary(*role, varies),
             });
         }
     }
     let streams = ["stdout", "stderr"].into_iter().zip(expected.streams.iter().zip(&actual.streams));
     for (name, (cached, compiled)) in streams.filter(|(_, (cached, compiled))| cached != compiled) {
         let [cached, compiled] = [cached, compiled].map(|stream| Some(stream.clone()));
-        differences.push(Difference { output: name.to_owned(), cached, compiled, may_vary: false });
+        let output = name.to_owned();
+        differences.push(Difference { output, role: None, cached, compiled, may_vary: false });
     }
     differences
 }
 
-fn can_vary(role: OutputRole) -> bool {
+/// Whether the compiler may give other bytes each time: a record of optimisations holds addresses, and a name can be longer than another one.
+fn can_vary(role: OutputRole, varies: Varies) -> bool {
     use OutputRole::{Assembly, CoverageNotes, Object, OptimizationRecord, PrecompiledHeader};
-    matches!(role, Object | Assembly | CoverageNotes | OptimizationRecord | PrecompiledHeader)
+    match role {
+        OptimizationRecord => true,
+        Object | Assembly | CoverageNotes => varies == Varies::ByName,
+        PrecompiledHeader => varies == Varies::Anywhere,
+        _ => false,
+    }
 }
 
 /// Where coverage notes of gcc hold their stamp, behind magic and version.
 const STAMP: std::ops::Range<usize> = 8..12;
 
-/// The stamp of the notes, as found and as compiled.
-type Stamps = [[u8; 4]; 2];
+/// What names the sections of link-time optimisation: this, a name, a dot, and up to 16 digits that are made for each compile.
+const SECTION: &[u8] = b".gnu.lto_";
 
-/// Reads both stamps; `None` where one is not there, so that nothing may differ.
-fn stamps(expected: &Expected, actual: &Actual) -> Option<Stamps> {
+/// Fewest digits that are taken for such a name; one in 2^32 has fewer, and is not compared.
+const DIGITS_MIN: usize = 8;
+
+/// What each compile makes anew, as found and as compiled, both of one length.
+struct Stamps<'a> {
+    old: &'a [u8],
+    new: &'a [u8],
+    /// Where the notes of coverage hold it, and whether assembly does.
+    notes_at: Option<usize>,
+    in_assembly: bool,
+}
+
+/// Reads both stamps of coverage; `None` where one is not there, so that nothing may differ.
+fn stamps_of_coverage<'a>(expected: &'a Expected, actual: &'a Actual) -> Option<Stamps<'a>> {
     let at = expected.files.iter().position(|(role, ..)| *role == OutputRole::CoverageNotes)?;
-    let stamp = |notes: &[u8]| notes.get(STAMP)?.try_into().ok();
-    Some([stamp(&expected.files[at].2)?, stamp(actual.files[at].as_ref()?)?])
+    let [old, new] = [expected.files[at].2.get(STAMP)?, actual.files[at].as_ref()?.get(STAMP)?];
+    Some(Stamps { old, new, notes_at: Some(STAMP.start), in_assembly: false })
+}
+
+/// Finds both names of sections; `None` where one is not there, or they differ in length.
+fn names_of_sections<'a>(expected: &'a Expected, actual: &'a Actual) -> Option<Stamps<'a>> {
+    let main = |role: &OutputRole| matches!(role, OutputRole::Object | OutputRole::Assembly);
+    let at = expected.files.iter().position(|(role, ..)| main(role))?;
+    let [old, new] =
+        [name_of_sections(&expected.files[at].2)?, name_of_sections(actual.files[at].as_ref()?)?];
+    (old.len() == new.len()).then_some(Stamps { old, new, notes_at: None, in_assembly: true })
+}
+
+fn name_of_sections(bytes: &[u8]) -> Option<&[u8]> {
+    let digits = |name: &[u8]| name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    memchr::memmem::find_iter(bytes, SECTION).find_map(|at| {
+        let name = &bytes[at + SECTION.len()..];
+        // In an object a zero ends it, in assembly a comma.
+        let name = &name[..name.iter().position(|&byte| !byte.is_ascii_graphic() || byte == b',')?];
+        let last = name.rsplit(|&byte| byte == b'.').next()?;
+        ((DIGITS_MIN..=16).contains(&last.len()) && digits(last)).then_some(last)
+    })
 }
 
 /// Compares bytes that may differ where one holds the one stamp and the other the other: once in the notes, anywhere in an object.
-fn are_equal_but_for(stamps: &Stamps, role: OutputRole, cached: &[u8], compiled: &[u8]) -> bool {
-    let [old, new] = stamps;
+fn are_equal_but_for(stamps: &Stamps<'_>, role: OutputRole, cached: &[u8], compiled: &[u8]) -> bool {
+    let Stamps { old, new, .. } = stamps;
     if cached.len() != compiled.len() {
         return false;
     }
     let mut at = 0;
     while at < cached.len() {
-        let stamped = |bytes: &[u8], stamp: &[u8; 4]| bytes[at..].starts_with(stamp);
+        let stamped = |bytes: &[u8], stamp: &[u8]| bytes[at..].starts_with(stamp);
         let here = match role {
-            OutputRole::CoverageNotes => at == STAMP.start,
+            OutputRole::CoverageNotes => stamps.notes_at == Some(at),
             OutputRole::Object => true,
+            OutputRole::Assembly => stamps.in_assembly,
             _ => false,
         };
         if here && stamped(cached, old) && stamped(compiled, new) {
-            at += STAMP.len();
+            at += old.len();
         } else if cached[at] == compiled[at] {
             at += 1;
         } else {
@@ -189,12 +238,40 @@ mod tests {
     }
 
     #[test]
-    fn what_varies_anywhere_is_told_apart_from_what_does_not() {
-        use OutputRole::{Depend, Object};
-        let files = [(Object, &b"a"[..], Some(&b"b"[..])), (Depend, b"a", Some(b"b"))];
-        let found = compared(&files, [b"", b""], Varies::Anywhere);
-        assert_eq!(found.iter().map(|difference| difference.may_vary).collect::<Vec<_>>(), [true, false]);
+    fn what_varies_by_itself_is_told_apart_from_what_does_not() {
+        use OutputRole::{Depend, Object, OptimizationRecord, PrecompiledHeader};
+        let differing = |role| (role, &b"a"[..], Some(&b"b"[..]));
+        let files = [Object, PrecompiledHeader, OptimizationRecord, Depend].map(differing);
+        let may_vary = |varies| {
+            let found = compared(&files, [b"", b""], varies);
+            found.iter().map(|difference| difference.may_vary).collect::<Vec<_>>()
+        };
+        assert_eq!(may_vary(Varies::No), [false, false, true, false]);
+        assert_eq!(may_vary(Varies::ByStamp), [false, false, true, false]);
+        assert_eq!(may_vary(Varies::ByName), [true, false, true, false]);
+        assert_eq!(may_vary(Varies::Anywhere), [false, true, true, false]);
         let gone = [(Object, &b"a"[..], None)];
-        assert!(!compared(&gone, [b"", b""], Varies::Anywhere)[0].may_vary);
+        assert!(!compared(&gone, [b"", b""], Varies::ByName)[0].may_vary);
+    }
+
+    #[test]
+    fn only_the_name_of_the_sections_of_link_time_optimisation_may_differ() {
+        use OutputRole::{Assembly, Object};
+        let check = |role, old: &[u8], new: &[u8]| {
+            let files = [(role, old, Some(new))];
+            compared(&files, [b"", b""], Varies::ByName).len()
+        };
+        let object = |name: &str, code: &str| {
+            format!("{code}\0.gnu.lto_.opts\0.gnu.lto_f.3.{name}\0.gnu.lto_.refs.{name}\0")
+        };
+        let [one, other] = ["0123456789abcdef", "fedcba9876543210"];
+        let pair =
+            |new: &str, code: &str| check(Object, object(one, "f").as_bytes(), object(new, code).as_bytes());
+        assert_eq!((pair(one, "f"), pair(other, "f")), (0, 0));
+        assert_eq!(pair(other, "g"), 1, "code");
+        assert_eq!(pair(&other[1..], "f"), 1, "length");
+        let text = |name: &str| format!("\t.section\t.gnu.lto_.inline.{name},\"e\"\n.string \"x\"\n");
+        assert_eq!(check(Assembly, text(one).as_bytes(), text(other).as_bytes()), 0);
+        assert_eq!(check(Object, b"BC\xc0\xde one", b"BC\xc0\xde two"), 1, "no name at all");
     }
 }

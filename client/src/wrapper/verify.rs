@@ -18,8 +18,9 @@ use crate::stats::{Looked, Served, Verdict};
 use crate::store::{LocalEntry, Origin, Store};
 use crate::toolchain::Stamp;
 use crate::verify::{Actual, Difference, Differs, Expected, Refused, Report, Shown, Taken, Varies, compare};
-use dccache_protocol::entry::Comparability;
+use dccache_protocol::entry::{Comparability, OutputRole};
 use dccache_protocol::keys::EntryKey;
+use std::io;
 
 /// Counted where a hit differs.
 const DIFFERS: &str = "verify_differs";
@@ -105,9 +106,14 @@ impl Setting<'_> {
         let ran = self.run_compiler(self.color(), &[], tally)?;
         self.remove_partial(before, &ran);
         match self.differences(&doubt, around.known.as_ref().ok(), &expected, &ran) {
-            Err(reason) => tally.verdict = Some(Verdict::Unverified(doubt.served, reason.to_owned())),
+            Err(reason) => not_verified(&doubt, reason, tally),
             Ok(differences) if differences.is_empty() && ran.ending.is_success() => {
                 self.take_as_right(doubt, around, tally);
+            }
+            Ok(differences)
+                if differences.iter().all(|difference| difference.may_vary) && ran.ending.is_success() =>
+            {
+                self.take_as_varying(&doubt, &differences, around.store, tally);
             }
             Ok(differences) => self.take_as_wrong(&doubt, &differences, around, &ran, tally),
         }
@@ -133,9 +139,7 @@ impl Setting<'_> {
             files: expected.files.iter().map(|(_, path, _)| std::fs::read(path).ok()).collect(),
             streams: [ran.stdout.clone(), ran.stderr.clone()],
         };
-        let differences = compare(expected, &actual, self.varies());
-        let varies = !differences.is_empty() && differences.iter().all(|difference| difference.may_vary);
-        if varies && ran.ending.is_success() { Err("output_varies") } else { Ok(differences) }
+        Ok(compare(expected, &actual, self.varies()))
     }
 
     /// Requires that what was compiled is what was looked up.
@@ -158,9 +162,11 @@ impl Setting<'_> {
     fn varies(&self) -> Varies {
         match self.comparability() {
             Comparability::Reproducible => Varies::No,
-            _ if self.invocation.facts.lto || self.invocation.stage == Stage::Precompiled => Varies::Anywhere,
+            _ if self.invocation.stage == Stage::Precompiled => Varies::Anywhere,
+            _ if self.invocation.facts.lto => Varies::ByName,
             _ if self.invocation.facts.coverage => Varies::ByStamp,
-            _ => Varies::Anywhere,
+            // A record of optimisations is told by what it is.
+            _ => Varies::No,
         }
     }
 
@@ -187,6 +193,22 @@ impl Setting<'_> {
         }
     }
 
+    /// Leaves open what nobody can compare. An entry of which more than a record of optimisations differs could be wrong, and goes: that costs a compile.
+    fn take_as_varying(
+        &self,
+        doubt: &Doubt,
+        differences: &[Difference],
+        store: &Store<'_>,
+        tally: &mut Tally,
+    ) {
+        let record = |difference: &Difference| difference.role == Some(OutputRole::OptimizationRecord);
+        let goes = !self.config.read_only && !differences.iter().all(record);
+        if goes && remove(doubt, store).is_err() {
+            tally.fault("store_write_error");
+        }
+        not_verified(doubt, "output_varies", tally);
+    }
+
     /// Takes the entry out, stores what the compiler gave, and says so.
     fn take_as_wrong(
         &self,
@@ -211,7 +233,8 @@ impl Setting<'_> {
         if let Some(Verdict::NotStored(reason)) = &tally.verdict
             && ANOTHER_COMPILE.contains(&reason.as_str())
         {
-            tally.verdict = Some(Verdict::Unverified(doubt.served, reason.clone()));
+            let reason = reason.clone();
+            not_verified(doubt, &reason, tally);
             return;
         }
         tally.fault(DIFFERS);
@@ -247,8 +270,7 @@ impl Setting<'_> {
         let more = known.map(Known::probes).unwrap_or_default();
         let all: Vec<EntryKey> = keys.iter().chain(&more).copied().collect();
         let refused = Refused::add(self.home, &all, &doubt.entry().outcome);
-        let removed = keys.iter().try_for_each(|key| store.remove(key));
-        match (removed, refused) {
+        match (remove(doubt, store), refused) {
             (Ok(()), Ok(())) => Taken::Dropped,
             (Ok(()), Err(error)) => Taken::Forgotten(error.to_string()),
             (Err(error), _) => Taken::Stays(error.to_string()),
@@ -279,4 +301,14 @@ impl Setting<'_> {
         }
         refused
     }
+}
+
+/// Counts a hit of which nobody can tell whether it is right.
+fn not_verified(doubt: &Doubt, reason: &str, tally: &mut Tally) {
+    tally.verdict = Some(Verdict::Unverified(doubt.served, reason.to_owned()));
+}
+
+/// Removes the entry from this machine's store, under each name that led to it.
+fn remove(doubt: &Doubt, store: &Store<'_>) -> io::Result<()> {
+    doubt.keys().iter().try_for_each(|key| store.remove(key))
 }

@@ -213,7 +213,7 @@ fn prefix(place: &Place, text: &str) -> String {
 }
 
 #[test]
-fn an_entry_for_what_the_compiler_refuses_now_is_wrong_and_the_refusal_reaches_the_build() {
+fn a_compile_that_fails_now_reaches_the_build_and_is_no_word_against_the_entry() {
     let place = Place::new();
     let words = ["-c", "a.c"];
     place.write("a.c", RIGHT);
@@ -222,7 +222,18 @@ fn an_entry_for_what_the_compiler_refuses_now_is_wrong_and_the_refusal_reaches_t
     let ours = verified(&place, &[("DCCACHE_PREFIX_COMMAND", &prefix)], &words, &["a.o"]);
     assert_eq!((ours.code, &ours.files), (Some(7), &vec![("a.o".to_owned(), None)]));
     assert!(ours.stderr.starts_with("no memory\n") && ours.stderr.contains("ends with 7"), "{}", ours.stderr);
-    assert_eq!((place.entries().len(), faults(&place, "verify_differs")), (0, 1));
+    let counted = ["verify_differs", "compile_failed"].map(|name| faults(&place, name));
+    assert_eq!((place.entries().len(), counted), (0, [0, 1]), "dropped, so that nothing hides the failure");
+    // It failed by chance: what is offered once more is taken.
+    assert!(!place.home().join("verify/refused").exists() && !ours.stderr.contains("not taken from others"));
+    let plain = place.compare(&["gcc"], &words, &["a.o"]);
+    assert_eq!(place.compare(&[DCCACHE, "gcc"], &words, &["a.o"]), plain);
+    assert_eq!(verified(&place, &[], &words, &["a.o"]), plain);
+    assert_eq!(place.stat("/hits/verified"), 1, "{}", place.stats());
+    let read_only = [("DCCACHE_PREFIX_COMMAND", prefix.as_str()), ("DCCACHE_READ_ONLY", "true")];
+    let ours = verified(&place, &read_only, &words, &["a.o"]);
+    assert!(ours.code == Some(7) && ours.stderr.contains("still there: read_only"), "{}", ours.stderr);
+    assert_eq!(place.entries().len(), 1);
 }
 
 #[test]

@@ -19,7 +19,10 @@ const ROWS: &[Row] = &[
     ("bad_working_directory", "the working directory was removed"),
     ("called_for_link", "nothing to do: links are not cached"),
     ("called_for_preprocessing", "nothing to do: preprocessing alone is not cached"),
-    ("compile_failed", "nothing to do: failed compiles are not stored"),
+    (
+        "compile_failed",
+        "nothing to do: failed compiles are not stored; where one succeeded before, look for memory and disk",
+    ),
     ("compiler_check_failed", "a command of `compiler_check` cannot be run, or fails"),
     ("compiler_produced_empty_output", "the compiler wrote an empty file; look for a full disk"),
     ("compiler_produced_no_output", "the compiler wrote no file where the command line says"),

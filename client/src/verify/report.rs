@@ -61,6 +61,8 @@ pub struct Differs {
 pub enum Taken {
     /// It is gone from the local store, and its content is not taken from others again.
     Dropped,
+    /// It is gone from the local store, and nothing is said against it: the compile failed.
+    Unblamed,
     /// It is gone from the local store, and can come back from others, since for this reason nobody could note it.
     Forgotten(String),
     /// It is still there, for this reason.
@@ -96,7 +98,13 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
         let mut line = |name: &str, value: &str| writeln!(f, "dccache:   {name:<10} {value}");
-        line("VERIFY", "a hit is not what the compiler gives now")?;
+        line(
+            "VERIFY",
+            match self.code {
+                0 => "a hit is not what the compiler gives now",
+                _ => "the compile fails now; the entry says that it succeeded",
+            },
+        )?;
         let object = self.object.as_ref().map(|object| object.as_os_str().as_encoded_bytes());
         line("object", &object.map_or("none".to_owned(), shown))?;
         line("compile", &format!("{} {}", shown(self.compiler), shown(self.source)))?;
@@ -107,7 +115,7 @@ impl fmt::Display for Report<'_> {
             line("signed by", &format!("signer:{signer}"))?;
         }
         if self.code != 0 {
-            line("differs", &format!("the entry says success; the compiler now ends with {}", self.code))?;
+            line("ended", &format!("the compiler now ends with {}", self.code))?;
         }
         for difference in self.differences {
             line("differs", &told(difference))?;
@@ -123,6 +131,7 @@ impl fmt::Display for Report<'_> {
         }
         match self.taken {
             Taken::Dropped => line("entry", "dropped here, and not taken from others again")?,
+            Taken::Unblamed => line("entry", "dropped here; a compile that succeeds stores it again")?,
             Taken::Forgotten(why) => {
                 line(
                     "entry",
@@ -137,7 +146,10 @@ impl fmt::Display for Report<'_> {
         }
         line(
             "perhaps",
-            "the compiler gives other bytes each time: run it twice without dccache and compare",
+            match self.code {
+                0 => "the compiler gives other bytes each time: run it twice without dccache and compare",
+                _ => "memory or disk was short: run it once more without dccache",
+            },
         )?;
         let object = object.map_or("last".to_owned(), shown);
         line("cause", &format!("`dccache explain {object}`"))

@@ -19,6 +19,7 @@ use crate::store::{LocalEntry, Origin, Store};
 use crate::toolchain::Stamp;
 use crate::verify::{Actual, Difference, Differs, Expected, Refused, Report, Shown, Taken, Varies, compare};
 use dccache_protocol::entry::{Comparability, OutputRole};
+use dccache_protocol::ids::SignerId;
 use dccache_protocol::keys::EntryKey;
 use std::io;
 
@@ -71,6 +72,14 @@ impl Doubt {
         }
     }
 
+    /// Names who signed it, where it came from the ring.
+    fn signer(&self) -> Option<SignerId> {
+        match self.entry().origin {
+            Origin::Imported { signer, .. } => Some(signer),
+            Origin::Own | Origin::Shared => None,
+        }
+    }
+
     /// Names the key that was asked for, and the one under which the entry lies.
     fn keys(&self) -> [EntryKey; 2] {
         match &self.hit {
@@ -107,12 +116,9 @@ impl Setting<'_> {
         self.remove_partial(before, &ran);
         match self.differences(&doubt, around.known.as_ref().ok(), &expected, &ran) {
             Err(reason) => not_verified(&doubt, reason, tally),
-            Ok(differences) if differences.is_empty() && ran.ending.is_success() => {
-                self.take_as_right(doubt, around, tally);
-            }
-            Ok(differences)
-                if differences.iter().all(|difference| difference.may_vary) && ran.ending.is_success() =>
-            {
+            Ok(_) if !ran.ending.is_success() => self.take_as_failed(&doubt, around.store, tally),
+            Ok(differences) if differences.is_empty() => self.take_as_right(doubt, around, tally),
+            Ok(differences) if differences.iter().all(|difference| difference.may_vary) => {
                 self.take_as_varying(&doubt, &differences, around.store, tally);
             }
             Ok(differences) => self.take_as_wrong(&doubt, &differences, around, &ran, tally),
@@ -193,6 +199,19 @@ impl Setting<'_> {
         }
     }
 
+    /// Says that the compile fails, which is no proof: memory or disk can be short. The entry goes, so that nothing hides the failure from the next
+    /// compile, and its content is not refused.
+    fn take_as_failed(&self, doubt: &Doubt, store: &Store<'_>, tally: &mut Tally) {
+        let removed = if self.config.read_only { Ok(()) } else { remove(doubt, store) };
+        let taken = match removed {
+            Ok(()) if self.config.read_only => Taken::Stays("read_only is on".to_owned()),
+            Ok(()) => Taken::Unblamed,
+            Err(error) => Taken::Stays(error.to_string()),
+        };
+        self.report(doubt, &[], &taken, tally);
+        not_verified(doubt, "compile_failed", tally);
+    }
+
     /// Leaves open what nobody can compare. An entry of which more than a record of optimisations differs could be wrong, and goes: that costs a compile.
     fn take_as_varying(
         &self,
@@ -240,25 +259,27 @@ impl Setting<'_> {
         tally.fault(DIFFERS);
         let differences: Vec<Shown> =
             differences.iter().map(|difference| Shown::keep(self.home, difference)).collect();
-        let signer = match doubt.entry().origin {
-            Origin::Imported { signer, .. } => Some(signer),
-            Origin::Own | Origin::Shared => None,
-        };
+        self.report(doubt, &differences, &taken, tally);
+        let signer = doubt.signer();
+        tally.differs = Some(Differs { place: found(doubt.served).1, signer, differences });
+    }
+
+    /// Says on stderr what was found, and what became of it.
+    fn report(&self, doubt: &Doubt, differences: &[Shown], taken: &Taken, tally: &Tally) {
         let report = Report {
             compiler: self.compiler.name.as_encoded_bytes(),
             source: &self.invocation.source,
             directory: self.directory.as_os_str().as_encoded_bytes(),
             object: self.main_path(),
             found: found(doubt.served),
-            signer,
+            signer: doubt.signer(),
             code: tally.delivered.unwrap_or(0),
-            differences: &differences,
-            taken: &taken,
+            differences,
+            taken,
             declared: &self.declared_irrelevant(),
         };
         // One write, so that reports of many compiles do not mix.
         write_all(rustix::stdio::stderr(), report.to_string().as_bytes());
-        tally.differs = Some(Differs { place: found(doubt.served).1, signer, differences });
     }
 
     /// Drops the entry, and sees to it that the same content is not taken from others again.

@@ -264,6 +264,31 @@ fn an_input_that_changes_while_it_is_verified_makes_no_wrong_hit() {
 }
 
 #[test]
+fn a_header_that_appears_where_it_is_found_earlier_while_it_is_verified_makes_no_wrong_hit() {
+    let words = ["-Iearly", "-Ilate", "-c", "a.c"];
+    for found_by in [&[][..], &[BY_TEXT]] {
+        let place = Place::new();
+        place.write("early/other.h", "");
+        place.write("late/a.h", "#define A 1\n");
+        place.write("a.c", "#include \"a.h\"\nint a(void) { return A; }\n");
+        let cold = place.compare_under(found_by, &[DCCACHE, "gcc"], &words, &["a.o"]);
+        assert_eq!(cold.code, Some(0), "{cold:?}");
+        let prefix = prefix(&place, "echo '#define A 2' > early/a.h\nexec \"$@\"");
+        let ours = verified(&place, &[("DCCACHE_PREFIX_COMMAND", &prefix)], &words, &["a.o"]);
+        assert_eq!((ours.code, ours.stderr.as_str()), (Some(0), ""), "{found_by:?}");
+        assert_ne!(ours.files, cold.files);
+        let counted = ["modified_input_file", "verify_differs"].map(|name| faults(&place, name));
+        assert_eq!((place.entries().len(), counted), (1, [1, 0]), "{found_by:?} {}", place.stats());
+        assert!(!place.home().join("verify/refused").exists());
+        // The right one is still there for who compiles without that header.
+        fs::remove_file(place.file("early/a.h")).unwrap();
+        let before = place.stat("/hits/total");
+        assert_eq!(place.compare_under(found_by, &[DCCACHE, "gcc"], &words, &["a.o"]), cold);
+        assert_eq!(place.stat("/hits/total"), before + 1, "{}", place.explain());
+    }
+}
+
+#[test]
 fn nothing_that_cannot_be_kept_or_noted_keeps_a_build_from_its_compile() {
     let place = Place::new();
     let words = ["-c", "a.c"];

@@ -298,7 +298,7 @@ impl Setting<'_> {
             // Such a change was declared to be none; but no look-up can be explained by it.
             Some(Err(Untaught::Moving)) if self.config.sloppiness.include_file_ctime => None,
             Some(Err(Untaught::Moving)) => return not_stored(tally, "modified_input_file"),
-            Some(Err(Untaught::Unexplained)) => {
+            Some(Err(Untaught::Unexplained | Untaught::Appeared)) => {
                 tally.fault("lookup_not_explained");
                 None
             }

@@ -40,6 +40,8 @@ pub(super) struct Learned {
 pub(super) enum Untaught {
     /// The search for headers is not explained, or an input can be in no direct key.
     Unexplained,
+    /// A name that the search for headers meets, and that is absent, or was only looked at, may have been there, or another one, since the compile began.
+    Appeared,
     /// A file that the search meets changed after the compile began: what was compiled may not be what was preprocessed.
     Moving,
 }
@@ -71,7 +73,7 @@ impl Setting<'_> {
         let stayed = self.led_there(direct, proof.more.iter().map(Vec::as_slice), start)
             && self.stayed_absent(direct, proof.absent.iter().map(Vec::as_slice), view.directories(), start);
         if !stayed {
-            return Err(Untaught::Unexplained);
+            return Err(Untaught::Appeared);
         }
         let manifest = direct.keys.free.filter(|_| shared).unwrap_or(direct.keys.bound);
         let key = EntryKey::Direct(footprint.key(manifest));

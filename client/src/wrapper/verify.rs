@@ -3,19 +3,22 @@
 //! Invariant: nothing of a hit that is to be verified is written where the call wants it, and nothing of it is kept, sealed or handed on before the
 //! compile has shown it to be right.
 
+use super::capture::Captured;
 use super::deliver::Delivery;
 use super::direct::{Direct, DirectHit};
+use super::learn::Untaught;
 use super::listed::reason;
 use super::lookup::{Hit, Known};
 use super::refusal::Refusal;
 use super::setting::{Setting, Tally};
+use crate::direct::guard::Absence;
 use crate::direct::manifest::opened;
 use crate::explain::found;
 use crate::invocation::Stage;
 use crate::link::Link;
 use crate::process::{Ending, Ran, write_all};
 use crate::stats::{Looked, Served, Verdict};
-use crate::store::{LocalEntry, Origin, Store};
+use crate::store::{LocalEntry, Store};
 use crate::toolchain::Stamp;
 use crate::verify::{Actual, Difference, Differs, Expected, Refused, Report, Shown, Taken, Varies, compare};
 use dccache_protocol::entry::{Comparability, OutputRole};
@@ -27,7 +30,7 @@ use std::io;
 const DIFFERS: &str = "verify_differs";
 
 /// Why a compile says nothing about the hit: it did not compile what was looked up.
-const ANOTHER_COMPILE: [&str; 2] = ["modified_input_file", "date_changed"];
+const ANOTHER_COMPILE: [&str; 3] = ["modified_input_file", "date_changed", "dependencies_differ"];
 
 /// What a look-up came to.
 #[derive(Debug)]
@@ -74,10 +77,7 @@ impl Doubt {
 
     /// Names who signed it, where it came from the ring.
     fn signer(&self) -> Option<SignerId> {
-        match self.entry().origin {
-            Origin::Imported { signer, .. } => Some(signer),
-            Origin::Own | Origin::Shared => None,
-        }
+        self.entry().origin.signer()
     }
 
     /// Names the key that was asked for, and the one under which the entry lies.
@@ -152,11 +152,14 @@ impl Setting<'_> {
     fn inputs_stayed(&self, doubt: &Doubt, known: Option<&Known>) -> Result<(), &'static str> {
         let since = self.verifies_since.unwrap_or(0);
         let stayed = |name: &[u8]| Stamp::of(&self.path(name)).is_some_and(|stamp| stamp.is_before(since));
-        let looked_at = match &doubt.hit {
-            Doubted::Direct(hit) => hit.footprint.inputs.as_slice(),
-            Doubted::Text(_) => &[],
+        let absent = |name: &[u8]| Absence::of_header(name).holds(&self.path(name));
+        let stayed = match &doubt.hit {
+            Doubted::Direct(DirectHit { footprint, .. }) => {
+                footprint.inputs.iter().all(|(path, _)| stayed(&opened(&self.root, path)))
+                    && footprint.absent.iter().all(|path| absent(&opened(&self.root, path)))
+            }
+            Doubted::Text(_) => true,
         };
-        let stayed = looked_at.iter().all(|(path, _)| stayed(&opened(&self.root, path)));
         let modified = known.is_some_and(|known| known.inputs.modified(self.config.sloppiness));
         if !stayed || modified {
             return Err("modified_input_file");
@@ -237,24 +240,20 @@ impl Setting<'_> {
         ran: &Ran,
         tally: &mut Tally,
     ) {
-        let taken = self.take_out(doubt, around.known.as_ref().ok(), around.store);
-        let Around { known, direct, store, link } = around;
-        match known {
-            _ if self.config.read_only => tally.not_stored("read_only"),
-            Ok(known) => match self.capture(&known, ran) {
-                Ok(captured) => {
-                    self.store(&known, &captured, direct, store, link, tally);
-                }
-                Err(reason) => tally.not_stored(reason),
-            },
-            Err(refusal) => tally.not_stored(reason(refusal)),
+        let Around { known, mut direct, store, link } = around;
+        let known = known.map_err(reason);
+        let captured = known.as_ref().map_err(|reason| *reason).and_then(|known| self.capture(known, ran));
+        let another = self.another_compile(known.as_ref().ok(), &captured, direct.as_deref_mut());
+        if let Some(reason) = another {
+            return not_verified(doubt, reason, tally);
         }
-        if let Some(Verdict::NotStored(reason)) = &tally.verdict
-            && ANOTHER_COMPILE.contains(&reason.as_str())
-        {
-            let reason = reason.clone();
-            not_verified(doubt, &reason, tally);
-            return;
+        let taken = self.take_out(doubt, known.as_ref().ok(), store);
+        match (known.as_ref(), &captured) {
+            _ if self.config.read_only => tally.not_stored("read_only"),
+            (Ok(known), Ok(captured)) => {
+                self.store(known, captured, direct, store, link, tally);
+            }
+            (Err(reason), _) | (_, Err(reason)) => tally.not_stored(reason),
         }
         tally.fault(DIFFERS);
         let differences: Vec<Shown> =
@@ -262,6 +261,25 @@ impl Setting<'_> {
         self.report(doubt, &differences, &taken, tally);
         let signer = doubt.signer();
         tally.differs = Some(Differs { place: found(doubt.served).1, signer, differences });
+    }
+
+    /// Says why what was compiled is not what was looked up, where a file changed meanwhile, or a name that the search for headers meets.
+    fn another_compile(
+        &self,
+        known: Option<&Known>,
+        captured: &Result<Captured, &'static str>,
+        direct: Option<&mut Direct>,
+    ) -> Option<&'static str> {
+        let captured = match captured {
+            Ok(captured) => captured,
+            Err(reason) => return ANOTHER_COMPILE.into_iter().find(|another| another == reason),
+        };
+        let moved = match self.learn(direct?, known?, captured.shared) {
+            Err(Untaught::Moving) => !self.config.sloppiness.include_file_ctime,
+            Err(Untaught::Appeared) => true,
+            Ok(_) | Err(Untaught::Unexplained) => false,
+        };
+        moved.then_some("modified_input_file")
     }
 
     /// Says on stderr what was found, and what became of it.

@@ -115,6 +115,20 @@ fn a_hit_that_is_wrong_is_reported_kept_dropped_and_replaced_and_the_compiler_is
         assert_eq!(Some(&fs::read(&cached[0]).unwrap()), served.files[0].1.as_ref());
         assert_eq!(Some(&fs::read(&compiled[0]).unwrap()), plain.files[0].1.as_ref());
         assert!(cached[0].starts_with(place.home().join("verify/kept")));
+        // Afterwards, it is known what was found.
+        let explained = place.run(&["explain", "--json", "a.o"]).stdout;
+        let explained: serde_json::Value = serde_json::from_slice(&explained).unwrap();
+        let cause = &explained["causes"][0];
+        assert_eq!(
+            (&explained["result"], &cause["kind"]),
+            (&"miss".into(), &"verify".into()),
+            "{explained:#}"
+        );
+        let files = [&cached[0], &compiled[0]].map(|path| path.to_str().unwrap());
+        assert_eq!([&cause["was"], &cause["now"]].map(|path| path.as_str().unwrap()), files);
+        assert!(cause["what"].as_str().is_some_and(|what| what.contains("a.o from byte")), "{cause}");
+        assert!(cause["note"].as_str().is_some_and(|note| note.contains("the local store")), "{cause}");
+        assert!(place.explain().contains("cause        verify object"), "{}", place.explain());
         assert_eq!((faults(&place, "verify_differs"), place.stat("/hits/verified")), (1, 0));
         // From here on the right one is stored.
         let before = place.stat("/hits/total");

@@ -58,6 +58,14 @@ fn a_lying_signer(variables: &[(&str, &str)]) {
     for part in ["VERIFY", "the ring", &signer, "not taken from others again"] {
         assert!(ours.stderr.contains(part), "{part}: {}", ours.stderr);
     }
+    let explained = checks.run(&["explain", "a.o"]).stdout;
+    for part in [
+        "cause        verify object",
+        "found in the ring, signed by",
+        liar.agent()["signer"].as_str().unwrap(),
+    ] {
+        assert!(explained.contains(part), "{part}: {explained}");
+    }
     assert_eq!((checks.faults("verify_differs"), checks.count("/hits/total")), (1, 0), "{}", checks.stats());
     // What it compiled is stored here, and equal.
     assert_eq!(checks.ours(&WORDS, &OUTPUTS), plain);
@@ -93,6 +101,10 @@ fn a_right_entry_of_the_ring_is_verified_in_silence_and_kept() {
     two.write_units("unit", 2);
     two.assert_units_as_without(&units);
     assert_eq!((two.count("/hits/ring"), two.count("/hits/verified")), (2, 2), "{}", two.stats());
+    let explained = two.run(&["explain"]).stdout;
+    for part in ["found in the ring, compiled as well, and equal", "signed by"] {
+        assert!(explained.contains(part), "{part}: {explained}");
+    }
     two.assert_units_as_without(&units);
     assert_eq!((two.count("/hits/local"), two.count("/hits/verified")), (2, 4), "{}", two.stats());
     assert_eq!(two.faults("verify_differs"), 0);

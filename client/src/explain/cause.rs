@@ -29,6 +29,8 @@ pub enum Kind {
     Policy,
     /// The result was stored, and is gone.
     Evicted,
+    /// The hit was held against the compile, and is not what that gave.
+    Verify,
     /// Something on the way failed.
     Fault,
     /// The preprocessed text, for a command whose files are not compared.
@@ -53,6 +55,7 @@ impl Kind {
             Self::Directory => "directory",
             Self::Policy => "policy",
             Self::Evicted => "evicted",
+            Self::Verify => "verify",
             Self::Fault => "fault",
             Self::Text => "text",
             Self::New => "new",
@@ -85,6 +88,9 @@ impl Kind {
             }
             Self::Policy => "`dccache config list` shows what is in force",
             Self::Evicted => "`dccache config set max_size SIZE` gives the store more room",
+            Self::Verify => {
+                "run it twice without dccache and compare: the entry was wrong, or the compiler depends on what no cache can see"
+            }
             Self::Fault => "`dccache doctor` says what is wrong",
             Self::Text => "with `direct_mode` on, the file that differs is named",
             Self::New => return None,
@@ -135,7 +141,9 @@ impl Cause {
                 (Some(was), None) => format!("{was} is gone"),
                 (None, now) => format!("{} is new", now.as_deref().unwrap_or_default()),
             },
-            Kind::Directory | Kind::Text | Kind::New | Kind::Evicted | Kind::Command => String::new(),
+            Kind::Directory | Kind::Text | Kind::New | Kind::Evicted | Kind::Verify | Kind::Command => {
+                String::new()
+            }
             _ => self.what.clone(),
         }
     }

@@ -15,6 +15,7 @@ mod record;
 mod report;
 pub(crate) mod texts;
 pub(crate) mod toolchains;
+mod verified;
 mod words;
 
 pub use advice::advice;
@@ -25,4 +26,5 @@ pub(crate) use fields::spelled_out;
 pub use nearest::{Known, causes, causes_of};
 pub use record::{Record, Sharing, append, read};
 pub use report::{Explained, as_json, as_text, build_as_json, build_as_text, signer_name};
+pub use verified::{DIFFERS, differing};
 pub use words::{explain, found};

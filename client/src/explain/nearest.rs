@@ -3,7 +3,7 @@
 use super::cause::{Cause, Kind};
 use super::difference::{Changed, Differences, How, Read};
 use super::record::{Record, Sharing};
-use super::{fields, texts};
+use super::{fields, texts, verified};
 use crate::cpp::FileFacts;
 use crate::direct::manifest::{opened, undated};
 use crate::direct::observe::read_regular;
@@ -45,6 +45,9 @@ pub fn causes(known: &Known<'_>, event: &Event) -> Vec<Cause> {
 pub fn causes_of(known: &Known<'_>, event: &Event, record: Option<&Record>) -> Vec<Cause> {
     if !matches!(event.verdict, Verdict::Miss | Verdict::NotStored(_)) {
         return Vec::new();
+    }
+    if let Some(cause) = verified::cause(known.home, event) {
+        return vec![cause];
     }
     let mut causes = Vec::new();
     if event.traffic.recached {

@@ -3,6 +3,7 @@
 use super::advice;
 use super::build::{Build, Group};
 use super::cause::Cause;
+use super::verified::differs;
 use super::words::describe;
 use crate::agent::place::Place;
 use crate::cluster::Membership;
@@ -80,7 +81,8 @@ pub fn as_json(explained: &Explained<'_>) -> Value {
     }
     if let Some(reason) = reason {
         put("reason", json!(reason));
-        put("because_of", json!(text(&event.cause)));
+        let because_of = if differs(event) { &[][..] } else { event.cause.as_slice() };
+        put("because_of", json!(text(because_of)));
         put("advice", json!(advice(reason)));
     }
     value

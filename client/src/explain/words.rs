@@ -2,6 +2,7 @@
 
 use super::advice;
 use super::cause::Cause;
+use super::verified::differs;
 use crate::stats::{Event, Served, Verdict};
 use std::fmt::Write;
 
@@ -33,7 +34,7 @@ pub(super) fn describe(event: &Event, causes: &[Cause], signer: Option<&str>) ->
     line("in", shown(&event.directory));
     let (result, reason) = result(event);
     line("result", result);
-    if !event.cause.is_empty() {
+    if !event.cause.is_empty() && !differs(event) {
         line("because of", shown(&event.cause));
     }
     if let Some(signer) = signer {

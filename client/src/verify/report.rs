@@ -5,7 +5,7 @@ use crate::home::Home;
 use dccache_protocol::ids::SignerId;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One output that differs, and where both versions of it are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,19 @@ pub struct Differs {
     pub signer: Option<SignerId>,
     /// The outputs that differ.
     pub differences: Vec<Shown>,
+}
+
+impl Differs {
+    /// Returns where the first output that differs is kept, as found and as compiled.
+    pub fn kept(&self) -> [Option<&Path>; 2] {
+        let first = self.differences.first();
+        [first.and_then(|shown| shown.cached.as_deref()), first.and_then(|shown| shown.compiled.as_deref())]
+    }
+
+    /// Says of each output where it differs.
+    pub fn outputs(&self) -> Vec<String> {
+        self.differences.iter().map(told).collect()
+    }
 }
 
 /// What became of an entry that differed.

@@ -10,10 +10,11 @@ use super::learn::Untaught;
 use super::listed::reason;
 use super::lookup::{Hit, Known};
 use super::refusal::Refusal;
+use super::remember::{Kept, Outcome};
 use super::setting::{Setting, Tally};
 use crate::direct::guard::Absence;
 use crate::direct::manifest::opened;
-use crate::explain::found;
+use crate::explain::{DIFFERS, differing, found};
 use crate::invocation::Stage;
 use crate::link::Link;
 use crate::process::{Ending, Ran, write_all};
@@ -25,9 +26,6 @@ use dccache_protocol::entry::{Comparability, OutputRole};
 use dccache_protocol::ids::SignerId;
 use dccache_protocol::keys::EntryKey;
 use std::io;
-
-/// Counted where a hit differs.
-const DIFFERS: &str = "verify_differs";
 
 /// Why a compile says nothing about the hit: it did not compile what was looked up.
 const ANOTHER_COMPILE: [&str; 3] = ["modified_input_file", "date_changed", "dependencies_differ"];
@@ -111,6 +109,7 @@ impl Setting<'_> {
             let Around { known, direct, store, link } = around;
             return self.compile(&known?, direct, store, link, tally);
         };
+        tally.event.signer = doubt.signer();
         let before = self.main_output();
         let ran = self.run_compiler(self.color(), &[], tally)?;
         self.remove_partial(before, &ran);
@@ -188,6 +187,13 @@ impl Setting<'_> {
         match (doubt.hit, known) {
             (Doubted::Direct(hit), _) => {
                 tally.event.traffic.direct = Looked::Found;
+                match direct {
+                    Some(direct) if local => {
+                        self.show_inputs(Some(&*direct), None, Some(&hit.footprint), tally);
+                    }
+                    Some(direct) => self.remember_found(direct, &hit, tally),
+                    None => {}
+                }
                 if keeps {
                     self.keep_direct(hit, store, tally);
                 }
@@ -196,6 +202,8 @@ impl Setting<'_> {
                 tally.event.traffic.preprocessed = Looked::Found;
                 if keeps {
                     let _ = self.keep_found(&known, &hit, direct, store, link.as_mut(), tally);
+                } else {
+                    self.show_inputs(direct.as_deref(), Some(&known), None, tally);
                 }
             }
             (Doubted::Text(_), Err(_)) => {}
@@ -248,19 +256,23 @@ impl Setting<'_> {
             return not_verified(doubt, reason, tally);
         }
         let taken = self.take_out(doubt, known.as_ref().ok(), store);
-        match (known.as_ref(), &captured) {
+        self.recall(direct.as_deref_mut().filter(|_| self.config.stats), store);
+        let mut kept = Kept::default();
+        match (known.as_ref(), captured.as_ref()) {
             _ if self.config.read_only => tally.not_stored("read_only"),
             (Ok(known), Ok(captured)) => {
-                self.store(known, captured, direct, store, link, tally);
+                kept = self.store(known, captured, direct.as_deref_mut(), store, link, tally);
             }
             (Err(reason), _) | (_, Err(reason)) => tally.not_stored(reason),
         }
+        self.remember(direct.as_deref(), known.as_ref().ok(), Outcome::of(&kept), tally);
         tally.fault(DIFFERS);
         let differences: Vec<Shown> =
             differences.iter().map(|difference| Shown::keep(self.home, difference)).collect();
         self.report(doubt, &differences, &taken, tally);
-        let signer = doubt.signer();
-        tally.differs = Some(Differs { place: found(doubt.served).1, signer, differences });
+        let differs = Differs { place: found(doubt.served).1, signer: doubt.signer(), differences };
+        tally.event.cause = differing(differs.place, differs.kept(), &differs.outputs());
+        tally.differs = Some(differs);
     }
 
     /// Says why what was compiled is not what was looked up, where a file changed meanwhile, or a name that the search for headers meets.

@@ -6,6 +6,7 @@ mod support;
 use dccache::home::Home;
 use dccache::store::{Inspected, Store};
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use support::{DCCACHE, LATER, Mount, Place, Result, compilers};
 
@@ -494,5 +495,28 @@ fn a_difference_that_a_full_disk_kept_out_of_the_sum_is_no_success() {
         assert_eq!(output.status.code(), Some(expected), "{size}: {report} {stderr}");
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
         assert_eq!(report["complete"], expected == 3, "{report}");
+    }
+}
+
+#[test]
+fn a_build_that_a_signal_stops_is_summed_and_its_command_ends_by_that_signal() {
+    let place = Place::new();
+    place.write("a.c", RIGHT);
+    assert!(place.run(&["gcc", "-c", "a.c"]).status.success());
+    // A terminal sends the first to both; the build outlives us at the second.
+    let ways =
+        [("kill -INT $PPID; kill -INT $$", 2), ("kill -TERM $PPID; exec sleep 60 >/dev/null 2>&1", 15)];
+    for (way, signal) in ways {
+        // Whoever runs this test may ignore them.
+        let mut command = place.command("env");
+        command.args(["--default-signal=INT,TERM", DCCACHE, "verify", "--json"]);
+        let build = format!("{DCCACHE} gcc -c a.c; {way}");
+        let output = command.args(["--", "sh", "-c", &build]).output().unwrap();
+        let report = serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+        assert_eq!((&report["compiles"], &report["equal"]), (&1.into(), &1.into()), "{report}");
+        assert_eq!(report["build_exit_code"], 128 + signal);
+        assert_eq!(output.status.signal(), Some(signal), "{output:?}");
+        let mut left = fs::read_dir(place.home().join("verify")).unwrap();
+        assert!(!left.any(|file| file.unwrap().file_name().to_string_lossy().starts_with("build-")));
     }
 }

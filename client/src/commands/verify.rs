@@ -1,14 +1,14 @@
 //! `dccache verify`: a build in which each hit is held against a compile, with a report, and an exit code for build servers.
 
 use super::open_home;
+use crate::process::{Ending, Left, attend, die_like};
 use crate::say::{answer, complain, say};
 use crate::verify::{Build, Summary, VARIABLE};
 use clap::Args;
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 
 /// Exit code of a build that succeeded, and in which a hit was not what the compiler gives.
 const DIFFERENT: i32 = 3;
@@ -49,14 +49,24 @@ pub(super) fn run(command: &VerifyCommand) -> i32 {
             return 1;
         }
     };
-    let code = match build_with(command, &build) {
-        Ok(status) => status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+    let (code, signal) = match build_with(command, &build) {
+        Ok(Left::Ended(Ending::Exited(code), _)) => (code, None),
+        Ok(Left::Ended(Ending::Killed(signal), came)) => (128 + signal, came.filter(|&came| came == signal)),
+        Ok(Left::Asked(signal)) => (128 + signal, Some(signal)),
         Err(error) => {
             let [program, ..] = command.command.as_slice() else { return NOT_FOUND };
             complain!("dccache: {} in {}: {error}", program.display(), command.directory.display());
             return if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTED };
         }
     };
+    let code = report(command, &build, code);
+    drop(build);
+    // Who sent it expects us to end by it.
+    signal.map_or(code, |signal| die_like(Ending::Killed(signal)))
+}
+
+/// Says what the compiles of a build that ended with `code` came to; returns the exit code.
+fn report(command: &VerifyCommand, build: &Build<'_>, code: i32) -> i32 {
     let lines = match build.lines() {
         Ok(lines) => lines,
         Err(error) => {
@@ -76,13 +86,14 @@ pub(super) fn run(command: &VerifyCommand) -> i32 {
     }
 }
 
-fn build_with(command: &VerifyCommand, build: &Build<'_>) -> io::Result<ExitStatus> {
+fn build_with(command: &VerifyCommand, build: &Build<'_>) -> io::Result<Left> {
     let (program, arguments) = command.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut child = Command::new(program);
     child.args(arguments).current_dir(&command.directory);
     child.env("DCCACHE_VERIFY", "always").env(VARIABLE, build.path());
     if command.json {
-        child.stdout(Stdio::from(rustix::io::dup(rustix::stdio::stderr())?));
+        // The build gets no descriptor but the three.
+        child.stdout(Stdio::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?));
     }
-    child.status()
+    attend(&mut child)
 }

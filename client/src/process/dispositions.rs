@@ -85,6 +85,11 @@ impl PassOn {
         }
     }
 
+    /// Returns the signal that came last.
+    pub(super) fn received(&self) -> Option<libc::c_int> {
+        Some(RECEIVED.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
+    }
+
     /// Stops passing on and restores the default dispositions. To be called before the compiler is reaped, so that its id is
     /// not another's by then. Returns whether any signal came.
     pub(super) fn end(self) -> bool {

@@ -1,5 +1,6 @@
 //! Starting compilers: untouched in our place, or as a child whose streams are captured.
 
+mod attend;
 mod child;
 mod clock;
 mod death;
@@ -8,6 +9,7 @@ mod exec;
 mod preprocess;
 mod run;
 
+pub use attend::{Left, attend};
 pub use child::speak_as_ccache;
 pub use clock::{Clocks, coarse_now_ns, local_date, local_time, wall_now};
 pub use death::{Ending, die_like};

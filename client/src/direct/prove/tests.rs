@@ -290,8 +290,7 @@ fn a_name_that_is_neither_a_file_nor_free_proves_nothing_however_it_is_looked_fo
         "#ifdef NO\n#if __has_include(<b.h>)\n#endif\n#endif\n",
         "#ifdef NO\n#if __has_include_next(<b.h>)\n#endif\n#endif\n",
     ];
-    for ((_, compiler), way) in compilers().into_iter().flat_map(|found| ways.map(|way| (found, way)))
-    {
+    for ((_, compiler), way) in compilers().into_iter().flat_map(|found| ways.map(|way| (found, way))) {
         let case = Case::new(compiler);
         case.tree.write(b"x.c", b"#include <a.h>\n");
         case.tree.write(b"i/a.h", way.as_bytes());

@@ -34,6 +34,9 @@ pub struct Known<'a> {
     texts: HashMap<Digest, Vec<u8>>,
 }
 
+/// Most records of sources of one name that a miss is held against, the newest ones: a build may compile one source thousands of times.
+const ALIKE_MAX: usize = 512;
+
 /// Lists why a compile was not served, the most telling first; empty for one that was, or that was never looked up.
 pub fn causes(known: &Known<'_>, event: &Event) -> Vec<Cause> {
     let first = known.records.partition_point(|record| record.at_ms < event.at_ms);
@@ -132,7 +135,8 @@ impl<'a> Known<'a> {
         }
         let alike = before(self.by_name.get(record.source_name()), record);
         // The first of equals is taken, so the newest.
-        let nearest = alike.iter().rev().min_by_key(|other| fields::distance(other, record));
+        let newest = alike.iter().rev().take(ALIKE_MAX);
+        let nearest = newest.min_by_key(|other| fields::distance(other, record));
         match nearest {
             Some(nearest) => self.between(nearest, record),
             None => vec![Cause::new(Kind::New, "")],

@@ -106,12 +106,27 @@ impl Setting<'_> {
         let extra_files = self.config.extra_files_to_hash.iter();
         let extra_files = extra_files.map(|path| digest(path.as_os_str().as_encoded_bytes()));
         let extra_files = extra_files.collect::<Option<Vec<Digest>>>()?;
-        let ingredients = Ingredients {
+        let named = (option_files, extra_files);
+        let groups = groups(&self.invocation, &self.toolchain)?;
+        let chain = Chain::new(&groups, &View::new(&self.directory))?;
+        // Machines on which other directories exist do not share manifests: nobody probes in a directory that is absent.
+        let directories: Vec<_> = chain.directories().map(|directory| self.hung(directory)).collect();
+        let ingredients = self.ingredients(&named);
+        let keys = manifest_keys(&self.invocation, &ingredients, &self.places(), &directories);
+        let directories = Directories::new(&self.directory);
+        let before = Directories::new(&self.directory);
+        let (suggested, derived) = (Vec::new(), Vec::new());
+        Some(Direct { keys, observer, directories, before, groups, chain, named, suggested, derived })
+    }
+
+    /// Returns what the keys hold that is known before the text is: of the command, and of the files that options and configuration name.
+    pub(super) fn ingredients<'k>(&'k self, named: &'k (Vec<Digest>, Vec<Digest>)) -> Ingredients<'k> {
+        Ingredients {
             namespace: &self.config.namespace,
             toolchain: self.toolchain.id,
             native: &self.toolchain.native,
-            extra_files: &extra_files,
-            option_files: &option_files,
+            extra_files: &named.1,
+            option_files: &named.0,
             color: self.color(),
             facts: Default::default(),
             messages: &[],
@@ -120,17 +135,7 @@ impl Setting<'_> {
             raw: &[],
             // What it takes is known with the text only; nothing is learned from such a compile.
             takes: Takes::Headers,
-        };
-        let groups = groups(&self.invocation, &self.toolchain)?;
-        let chain = Chain::new(&groups, &View::new(&self.directory))?;
-        // Machines on which other directories exist do not share manifests: nobody probes in a directory that is absent.
-        let directories: Vec<_> = chain.directories().map(|directory| self.hung(directory)).collect();
-        let keys = manifest_keys(&self.invocation, &ingredients, &self.places(), &directories);
-        let named = (option_files, extra_files);
-        let directories = Directories::new(&self.directory);
-        let before = Directories::new(&self.directory);
-        let (suggested, derived) = (Vec::new(), Vec::new());
-        Some(Direct { keys, observer, directories, before, groups, chain, named, suggested, derived })
+        }
     }
 
     /// Hangs a name of the call on its root.

@@ -106,20 +106,13 @@ impl Setting<'_> {
         }
         let named = self.named_files(&mut inputs)?;
         raw.extend(inputs.compared_times());
-        let color = self.color();
         let ingredients = Ingredients {
-            namespace: &self.config.namespace,
-            toolchain: self.toolchain.id,
-            native: &self.toolchain.native,
-            extra_files: &named.1,
-            option_files: &named.0,
-            color,
             facts: inputs.facts,
             messages: &read.messages,
             listed: listed.as_ref(),
-            debug_directories: self.debug_directories(),
             raw: &raw,
             takes,
+            ..self.ingredients(&named)
         };
         let keys = preprocessed_keys(&self.invocation, &ingredients, &self.places(), &text);
         let tokens = self.tokens(&ingredients, &text, &keys, &inputs);
@@ -136,7 +129,7 @@ impl Setting<'_> {
             keys,
             tokens,
             inputs,
-            color,
+            color: self.color(),
             listed,
             takes,
             named,

@@ -10,7 +10,7 @@ use crate::cpp::FileFacts;
 use crate::direct::manifest::{Footprint, dated, opened};
 use crate::direct::observe::read_regular;
 use crate::explain::{Differences, Read, Record, Sharing, texts, toolchains};
-use crate::keying::{Ingredients, Takes, command_fields};
+use crate::keying::command_fields;
 use crate::store::{Side, Store};
 use crate::toolchain::Stamp;
 use dccache_protocol::codec::Format;
@@ -137,21 +137,7 @@ impl Setting<'_> {
     ) -> Vec<KeyField> {
         let directories = direct.into_iter().flat_map(|direct| direct.chain.directories());
         let directories: Vec<RootPath> = directories.map(|directory| self.hung(directory)).collect();
-        let ingredients = Ingredients {
-            namespace: &self.config.namespace,
-            toolchain: self.toolchain.id,
-            native: &self.toolchain.native,
-            extra_files: &named.1,
-            option_files: &named.0,
-            color: self.color(),
-            facts: Default::default(),
-            messages: &[],
-            listed: None,
-            debug_directories: self.debug_directories(),
-            raw: &[],
-            takes: Takes::Headers,
-        };
-        command_fields(&self.invocation, &ingredients, &self.places(), &directories)
+        command_fields(&self.invocation, &self.ingredients(named), &self.places(), &directories)
     }
 
     /// Holds what a compile read against what this machine knew of its command before; the nearest is the one that differs least.

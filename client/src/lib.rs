@@ -20,6 +20,8 @@ pub mod loopback;
 pub mod process;
 pub mod project;
 pub mod resolve;
+#[cfg(test)]
+mod samples;
 mod say;
 pub mod stats;
 pub mod store;

@@ -21,6 +21,13 @@ fn write_sources(site: &Site) {
     site.write("warm.c", "int warm(void) { return 1; }\n");
 }
 
+/// Two machines with the same sources.
+fn checkouts(ring: &Ring) -> (Site, Site) {
+    let sites = ["one", "two"].map(|name| ring.site(name));
+    sites.iter().for_each(write_sources);
+    sites.into()
+}
+
 fn words<'a>(compiler: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec![compiler, "-O1", "-Wall", "-Iinclude", "-MD"];
     words.extend(more);
@@ -84,10 +91,7 @@ fn flush(site: &Site) {
 #[test]
 fn another_checkout_on_an_empty_machine_is_served_without_a_preprocessor() {
     let ring = Ring::of(2);
-    let (one, two) = (ring.site("one"), ring.site("two"));
-    for site in [&one, &two] {
-        write_sources(site);
-    }
+    let (one, two) = checkouts(&ring);
     for compiler in ["gcc", "clang"] {
         let words = words(compiler, &[]);
         one.assert_as_without(&words, &OUTPUTS);
@@ -125,10 +129,7 @@ fn the_same_checkout_on_an_empty_machine_is_served_with_debug_information_that_n
 #[test]
 fn a_changed_header_is_no_hit_and_a_header_that_went_back_is_one() {
     let ring = Ring::of(1);
-    let (one, two) = (ring.site("one"), ring.site("two"));
-    for site in [&one, &two] {
-        write_sources(site);
-    }
+    let (one, two) = checkouts(&ring);
     let words = words("gcc", &[]);
     one.assert_as_without(&words, &OUTPUTS);
     flush(&one);
@@ -171,10 +172,7 @@ fn what_one_machine_found_by_its_text_the_next_one_finds_without_though_the_agen
 #[test]
 fn a_look_up_is_one_request_for_a_hit_and_two_for_a_miss() {
     let ring = Ring::of(1);
-    let (one, two) = (ring.site("one"), ring.site("two"));
-    for site in [&one, &two] {
-        write_sources(site);
-    }
+    let (one, two) = checkouts(&ring);
     let words = words("gcc", &[]);
     one.assert_as_without(&words, &OUTPUTS);
     flush(&one);
@@ -218,10 +216,7 @@ fn manifest_of(site: &Site) -> ManifestKey {
 #[test]
 fn a_manifest_that_leaves_out_a_header_or_names_what_is_no_file_leads_to_no_wrong_hit() {
     let ring = Ring::of(1);
-    let (one, two) = (ring.site("one"), ring.site("two"));
-    for site in [&one, &two] {
-        write_sources(site);
-    }
+    let (one, two) = checkouts(&ring);
     let words = words("gcc", &[]);
     one.assert_as_without(&words, &OUTPUTS);
     flush(&one);
@@ -340,10 +335,7 @@ fn a_suggestion_of_more_bytes_than_any_compile_reads_is_not_read_and_the_honest_
 #[test]
 fn a_ring_that_hangs_costs_one_budget_and_the_next_compile_none() {
     let ring = Ring::of(1);
-    let (one, two) = (ring.site("one"), ring.site("two"));
-    for site in [&one, &two] {
-        write_sources(site);
-    }
+    let (one, two) = checkouts(&ring);
     let words = words("gcc", &[]);
     one.assert_as_without(&words, &OUTPUTS);
     flush(&one);

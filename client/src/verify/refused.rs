@@ -77,22 +77,8 @@ fn digest_of(key: &EntryKey, outcome: &Outcome) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dccache_protocol::entry::{BlobRef, Comparability, Output, OutputRole};
-    use dccache_protocol::ids::ToolchainId;
+    use crate::samples::outcome;
     use dccache_protocol::keys::PreprocessedKey;
-
-    fn outcome(object: &[u8]) -> Outcome {
-        Outcome {
-            outputs: vec![Output { role: OutputRole::Object, content: BlobRef::of(object) }],
-            stdout: BlobRef::of(b""),
-            stderr: BlobRef::of(b""),
-            exit_code: 0,
-            toolchain: ToolchainId::from_digest(Digest::of(b"t")),
-            class: Comparability::Reproducible,
-            wall_ms: 1,
-            cpu_ms: 1,
-        }
-    }
 
     fn key(number: usize) -> EntryKey {
         EntryKey::Preprocessed(PreprocessedKey::from_digest(Digest::of(&number.to_le_bytes())))

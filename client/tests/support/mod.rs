@@ -2,6 +2,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub mod ccache;
+pub mod changes;
+pub mod direct;
+pub mod verify;
 
 use std::ffi::OsStr;
 use std::fs;

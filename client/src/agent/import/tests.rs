@@ -1,13 +1,12 @@
 //! Everything that a hostile or broken node can answer: none of it is delivered.
 
 use super::*;
+use crate::samples::outcome;
 use dccache_protocol::bundle::{Body, encode};
 use dccache_protocol::digest::Digest;
 use dccache_protocol::directory::{Directory, SignedDirectory, SignerRole, Standing};
-use dccache_protocol::entry::{
-    AliasClaim, BlobRef, Comparability, Outcome, Output, OutputRole, outcome_digest,
-};
-use dccache_protocol::ids::{ClusterId, ToolchainId};
+use dccache_protocol::entry::{AliasClaim, outcome_digest};
+use dccache_protocol::ids::ClusterId;
 use dccache_protocol::keys::{DirectKey, PreprocessedKey};
 use dccache_protocol::signing::SigningKey;
 use proptest::prelude::*;
@@ -55,19 +54,6 @@ fn signers() -> Signers {
     signers.sort_by_key(|record| record.key);
     let directory = Directory { cluster: cluster("ours"), number: 7, signers };
     Signers::vouched(SignedDirectory { directory, signatures: Vec::new() }, cluster("ours")).unwrap()
-}
-
-fn outcome(object: &[u8]) -> Outcome {
-    Outcome {
-        outputs: vec![Output { role: OutputRole::Object, content: BlobRef::of(object) }],
-        stdout: BlobRef::of(b""),
-        stderr: BlobRef::of(b""),
-        exit_code: 0,
-        toolchain: ToolchainId::from_digest(Digest::of(b"t")),
-        class: Comparability::Reproducible,
-        wall_ms: 1,
-        cpu_ms: 1,
-    }
 }
 
 fn claim() -> Claim {

@@ -149,7 +149,7 @@ fn the_first_edit_after_a_hit_from_elsewhere_is_named_with_its_line() {
     assert_eq!([&hit["result"], &hit["from"]], ["hit", "shared"], "{hit:#}");
     let texts = fs::read_dir(place.root().join("two/explain/texts")).unwrap();
     let texts = texts.map(|shard| fs::read_dir(shard.unwrap().path()).unwrap().count());
-    assert_eq!(texts.sum::<usize>(), 32, "no more than a hit may cost");
+    assert_eq!(texts.sum::<usize>(), 4, "no more than a hit may cost");
     // The source is the first of them.
     place.write("a.c", format!("{includes}int a = 2;\n"));
     compile(&two);

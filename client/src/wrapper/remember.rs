@@ -25,14 +25,15 @@ use std::path::Path;
 /// Most suggestions of a command that a compile is held against: the newest ones, which are the nearest.
 const COMPARED_MAX: usize = 4;
 
-/// Most files of a project whose texts are kept after a hit from elsewhere: each is read, packed and written, once for each content.
-const FOUND_FILES_MAX: usize = 32;
+/// Most files of a project whose texts are kept after a hit from elsewhere. Each is read, packed and written while the caller waits, some 0.1 ms, but once
+/// for each content, and most units bring one or two that no other one brought.
+const FOUND_FILES_MAX: usize = 4;
 
 /// Most bytes of them.
-const FOUND_BYTES_MAX: u64 = 1 << 20;
+const FOUND_BYTES_MAX: u64 = 256 << 10;
 
-/// Most files that are looked for among what is kept, with one access each.
-const FOUND_LOOKED_MAX: usize = 256;
+/// Most files that are looked for among what is kept, with one access each, of some us. Which ones differs from unit to unit.
+const FOUND_LOOKED_MAX: usize = 32;
 
 /// What is there of a compile after it was stored.
 #[derive(Debug, Default)]
@@ -91,7 +92,7 @@ impl Setting<'_> {
         let outcome = Outcome { key: Some(hit.key), shared, read: Some(&hit.footprint) };
         self.remember(Some(direct), None, outcome, tally);
         if self.config.stats && !self.config.read_only {
-            self.keep_found_texts(&hit.footprint);
+            self.keep_found_texts(hit);
         }
     }
 
@@ -195,10 +196,12 @@ impl Setting<'_> {
 
     /// Keeps the texts of what a hit from elsewhere read of the project, as it lies on this disk, so that the first edit after it is named: of the
     /// source first, and never so much that the hit would be slow. What is left over is kept at a later hit.
-    fn keep_found_texts(&self, read: &Footprint) {
+    fn keep_found_texts(&self, hit: &DirectHit) {
         let source = self.hung(&self.invocation.source);
-        let own = read.inputs.iter().filter(|(path, _)| matches!(path, RootPath::Root(_)));
-        let (first, others): (Vec<_>, Vec<_>) = own.partition(|(path, _)| *path == source);
+        let own = hit.footprint.inputs.iter().filter(|(path, _)| matches!(path, RootPath::Root(_)));
+        let (first, mut others): (Vec<_>, Vec<_>) = own.partition(|(path, _)| *path == source);
+        let start = usize::from(hit.key.digest().as_bytes()[0]) % others.len().max(1);
+        others.rotate_left(start);
         let looked_at = first.into_iter().chain(others).take(FOUND_LOOKED_MAX);
         let new = looked_at.filter(|(_, digest)| !texts::is_kept(self.home, digest));
         let mut left = FOUND_BYTES_MAX;

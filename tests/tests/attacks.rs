@@ -11,6 +11,7 @@ use dccache_protocol::signing::SigningKey;
 use dccache_protocol::time::{Clock, UnixMillis};
 use dccache_storage::{Config, Durability, NewRecord, Record, RecordKind, Store};
 use dccache_tests::{Ring, Site};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -97,13 +98,15 @@ fn a_node_that_alters_the_bytes_of_objects_is_not_believed() {
     assert_lie_is_noticed(&altered, Some("distrusted_digest"));
 }
 
-#[test]
-fn where_one_node_alters_the_bytes_of_objects_the_other_one_serves_them() {
-    const UNITS: usize = 12;
-    let mut ring = Ring::of(2);
+/// Compiles units on one machine, lets one of two nodes alter the last byte of each, and compiles them on another machine until that node was caught. All are
+/// served by the other one; returns the machine.
+fn assert_the_other_one_serves(
+    ring: &mut Ring,
+    units: &dyn Fn(&Site) -> Vec<String>,
+    caught: &dyn Fn(&Site) -> bool,
+) -> Site {
     let (one, two) = (ring.site("one"), ring.site("two"));
-    let units = one.write_units("unit", UNITS);
-    two.write_units("unit", UNITS);
+    let (units, _) = (units(&one), units(&two));
     one.assert_units_as_without(&units);
     one.workstation().flush().unwrap();
     ring.nodes[0].kill();
@@ -112,18 +115,62 @@ fn where_one_node_alters_the_bytes_of_objects_the_other_one_serves_them() {
         payloads.iter_mut().for_each(|payload| *payload.last_mut().unwrap() ^= 1);
         payloads
     };
-    assert_eq!(rewrite(ring.nodes[0].data(), &altered), UNITS);
+    assert_eq!(rewrite(ring.nodes[0].data(), &altered), units.len());
     ring.restart(0);
     // Which node is asked first is chance.
     for round in 1..=20 {
         two.assert_units_as_without(&units);
-        assert_eq!(two.count("/hits/ring"), (round * UNITS) as u64, "{}", two.stats());
-        if two.faults("distrusted_digest") > 0 {
-            return;
+        assert_eq!(two.count("/hits/ring"), (round * units.len()) as u64, "{}", two.stats());
+        if caught(&two) {
+            return two;
         }
         two.forget();
     }
-    panic!("the node that lies was never asked: {}", two.stats());
+    panic!("the node that lies was never asked: {} {}", two.stats(), two.agent());
+}
+
+/// Asserts that the agent counted each lie and named one node for all of them.
+fn assert_blamed(site: &Site) {
+    let log = fs::read_to_string(site.state().join("agent.log")).unwrap();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("an entry is not accepted")).collect();
+    assert_eq!(site.agent()["distrusted"], lines.len() as u64, "{log}");
+    let named =
+        lines.iter().filter_map(|line| line.split_whitespace().find(|word| word.starts_with("node=")));
+    let named: BTreeSet<&str> = named.collect();
+    assert_eq!(named.len(), 1, "{log}");
+}
+
+#[test]
+fn where_one_node_alters_the_bytes_of_objects_the_other_one_serves_them() {
+    let mut ring = Ring::of(2);
+    let caught = |site: &Site| site.faults("distrusted_digest") > 0;
+    let two = assert_the_other_one_serves(&mut ring, &|site| site.write_units("unit", 12), &caught);
+    assert_eq!(two.agent()["distrusted"], two.faults("distrusted_digest"), "{}", two.stats());
+    assert_blamed(&two);
+}
+
+#[test]
+fn where_one_node_alters_objects_that_come_by_themselves_the_agent_finds_out_at_once() {
+    let mut ring = Ring::of(2);
+    // More than comes with an answer, drawn by the assembler.
+    let units = |site: &Site| {
+        let write = |number: u64| {
+            let name = format!("large{number}");
+            let text = format!(
+                "__asm__(\".data\\n.set state, {}\\n.rept 50000\\n\"\n\
+                 \".set state, (state * 6364136223846793005 + 1442695040888963407)\\n.quad state ^ (state >> 29)\\n.endr\\n.text\");\n\
+                 int one(void) {{ return 1; }}\n",
+                number + 1
+            );
+            site.write(&format!("{name}.c"), &text);
+            name
+        };
+        (0..4).map(write).collect()
+    };
+    let caught = |site: &Site| site.agent()["distrusted"].as_u64() > Some(0);
+    let two = assert_the_other_one_serves(&mut ring, &units, &caught);
+    assert_eq!(two.faults("distrusted_digest"), 0, "no compile met it: {}", two.stats());
+    assert_blamed(&two);
 }
 
 #[test]

@@ -29,8 +29,6 @@ pub(super) struct Counters {
     pub(super) manifests: Counter,
     /// Look-ups of suggestions answered with some.
     pub(super) suggested: Counter,
-    /// Entries found and not accepted.
-    pub(super) distrusted: Counter,
     /// Entries acknowledged by the ring.
     pub(super) pushed: Counter,
     /// Entries dropped: the journal was full or torn, or the ring refused them for good.

@@ -3,6 +3,7 @@
 //! Invariant: nothing reaches the wrapper that [`super::import`] has not accepted; contents it checks itself, and has them checked here where they differ. The budget bounds everything but the
 //! arrival of bulk bytes, which may go on as long as they flow.
 
+use super::counters::Counter;
 use super::flow::Flow;
 use super::import::{Answered, Contents, Imported, Judge, Verdict};
 use super::policy::Policy;
@@ -54,6 +55,8 @@ pub(super) struct Seeker {
     policy: Policy,
     memory: Semaphore,
     unchecked: Unchecked,
+    /// Entries found and not accepted.
+    pub(super) distrusted: Counter,
 }
 
 /// One look-up: where it asks, how long it may take, and who hears that bulk bytes arrive.
@@ -76,17 +79,20 @@ impl<'a> Query<'a> {
 
 impl Seeker {
     pub(super) fn new(ring: Arc<Ring>, policy: Policy) -> Self {
-        Self { ring, policy, memory: Semaphore::new(MEMORY), unchecked: Unchecked::default() }
+        let (unchecked, distrusted) = (Unchecked::default(), Counter::default());
+        Self { ring, policy, memory: Semaphore::new(MEMORY), unchecked, distrusted }
     }
 
-    /// Notes in the log which node answered for one of `keys` last, after the contents of that answer were found to differ from what was signed; returns whether
-    /// it is known.
-    pub(super) fn blame(&self, keys: &[EntryKey]) -> bool {
-        let node = self.unchecked.take(keys);
-        if let Some(node) = node {
-            tracing::warn!(%node, reason = ?Distrust::Digest, "an entry is not accepted");
+    /// Blames the node that answered for one of `keys` last: the contents of that answer were found to differ from what was signed.
+    pub(super) fn blame(&self, keys: &[EntryKey]) {
+        if let Some(node) = self.unchecked.take(keys) {
+            self.distrust(node, Distrust::Digest);
         }
-        node.is_some()
+    }
+
+    fn distrust(&self, node: NodeId, reason: Distrust) {
+        self.distrusted.add();
+        tracing::warn!(%node, ?reason, "an entry is not accepted");
     }
 
     /// Returns the ring that is asked.
@@ -188,7 +194,12 @@ impl Seeker {
         let (key, alias) = (found.key, found.alias.map(|alias| alias.0));
         let (stamp, bundle, held) = match self.carried(owner, found.bundle, query).await {
             Ok(carried) => carried,
-            Err(reason) => return reason,
+            Err(reason) => {
+                if let Sought::Distrusted(reason) = reason {
+                    self.distrust(owner.id, reason);
+                }
+                return reason;
+            }
         };
         // A second question would need the time of another transfer: who lies about so much is found out at once.
         let contents = if held.is_some() { Contents::Checked } else { query.contents };
@@ -211,7 +222,7 @@ impl Seeker {
             }
             Err(verdict) => {
                 let reason = Distrust::from(verdict);
-                tracing::warn!(node = %owner.id, ?reason, "an entry is not accepted");
+                self.distrust(owner.id, reason);
                 Sought::Distrusted(reason)
             }
         }

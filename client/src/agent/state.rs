@@ -84,8 +84,8 @@ impl Agent {
             }
             Request::FindChecked { namespace, keys, budget_ms } => {
                 let query = Query::within(budget(budget_ms), &namespace, flowing);
-                if self.standing.seeker().is_ok_and(|seeker| seeker.blame(&keys)) {
-                    self.counters.distrusted.add();
+                if let Ok(seeker) = self.standing.seeker() {
+                    seeker.blame(&keys);
                 }
                 return self.find(&keys, &Query { contents: Contents::Checked, ..query }).await;
             }
@@ -118,7 +118,7 @@ impl Agent {
                 let Imported { vetted, body } = *imported;
                 (Reply::Found(Box::new(vetted)), body)
             }
-            Err(reason) => (self.counted(reason), Vec::new()),
+            Err(reason) => (reason, Vec::new()),
         }
     }
 
@@ -135,15 +135,8 @@ impl Agent {
                 let newest = newest.map(Box::new);
                 (Reply::Suggestions { manifests, newest }, body.unwrap_or_default())
             }
-            Err(reason) => (self.counted(reason), Vec::new()),
+            Err(reason) => (reason, Vec::new()),
         }
-    }
-
-    fn counted(&self, reply: Reply) -> Reply {
-        if let Reply::Distrusted(_) = reply {
-            self.counters.distrusted.add();
-        }
-        reply
     }
 
     fn status(&self) -> AgentStatus {
@@ -159,7 +152,7 @@ impl Agent {
             hits: self.counters.hits.get(),
             manifests: self.counters.manifests.get(),
             suggested: self.counters.suggested.get(),
-            distrusted: self.counters.distrusted.get(),
+            distrusted: self.standing.seeker().map_or(0, |seeker| seeker.distrusted.get()),
             ..AgentStatus::default()
         };
         if let Some(ring) = self.standing.ring() {

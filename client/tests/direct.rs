@@ -7,7 +7,6 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use support::direct::{assert_right, warm};
 use support::{DCCACHE, LATER, Place, compilers, has};

@@ -5,9 +5,8 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use support::direct::{assert_right, warm};
-use support::{DCCACHE, LATER, Place, compilers, has};
+use support::{DCCACHE, LATER, Place, compilers};
 
 #[test]
 fn hostile_and_damaged_side_files_are_misses() {

@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use support::verify::{RIGHT, VERIFY, WRONG, plant};
 use support::{DCCACHE, LATER, Mount, Place, Result, compilers};
 

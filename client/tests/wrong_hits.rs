@@ -5,10 +5,8 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use support::changes::{assert_change_is_seen, assert_equal};
-use support::{DCCACHE, LATER, Place, compilers, has, text};
+use support::changes::assert_change_is_seen;
+use support::{DCCACHE, LATER, Place, compilers};
 
 #[test]
 fn a_header_that_appears_earlier_is_taken() {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::changes::{assert_change_is_seen, assert_equal};
-use support::{DCCACHE, LATER, Place, compilers, has, text};
+use support::{DCCACHE, Place, compilers, has, text};
 
 /// Compiles a program of a few lines of C to `path`.
 fn program(place: &Place, path: &Path, source: &str) {
